@@ -1,0 +1,166 @@
+"""The documents of a verdict: what was measured, what may be claimed, and why not.
+
+In: numbers. Out: frozen records that become ``certificate.json`` and feed the report.
+Everything that judges fills these records; everything that shows reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all documents: immutable, keyword-only, JSON through msgspec."""
+
+
+class Deviation(Record):
+    """How far a policy is from production, measured on logged rows through w = π(a|x)/μ(a|x).
+
+    Attributes:
+        kl: E_μ[w·log w], the divergence KL(π‖μ) in nats per decision.
+        changed: E_μ[(1 − w)⁺], the total variation distance: the share of decisions that come out differently.
+        ess: (Σw)²/Σw², the effective sample size in rows.
+        max_weight: the largest w seen.
+    """
+
+    kl: float
+    changed: float
+    ess: float
+    max_weight: float
+
+
+class Finding(Record):
+    """One audit: its name, whether it blocks, one plain sentence, and the figures behind it."""
+
+    name: str
+    verdict: Literal["ok", "warning", "blocked"]
+    sentence: str
+    figures: dict[str, float | int | str | None | list[float] | dict[str, float]] = {}
+
+
+class WalkPoint(Record):
+    """One candidate on the path from the clone, as measured on gate rows.
+
+    ``estimate`` and ``lower_bound`` are average gains per decision in units of the reward;
+    ``validation_gain`` was measured on TRAIN rows that fitted nothing and chose the order of tests.
+    """
+
+    temperature: float
+    deviation: Deviation
+    validation_gain: float
+    validation_z: float
+    test_order: int
+    estimate: float
+    lower_bound: float
+    log_capital: float
+    verdict: Literal["passed", "failed", "not tested"]
+    released: bool
+
+
+class CloneCheck(Record):
+    """Is the clone statistically the same as production? Measured on rows that fitted nothing.
+
+    Attributes:
+        equivalent: every check below passed at ``confidence``.
+        log_loss: mean −log π₀(a|x) in nats; ``entropy``: mean −log μ(a|x), None without propensities.
+        agreement: share of rows where the clone's most likely action is the one taken;
+            ``expected_agreement``: the same as the propensities (or the clone itself) predict it.
+        calibration: mean |π₀(a|x) − μ(a|x)| over the logged actions, None without propensities.
+        value_difference, value_lower, value_upper: paired V(π₀) − V(μ), in units of the reward.
+        sentence: the answer in plain words: "equivalent to production: yes, within ±0.1%".
+    """
+
+    equivalent: bool
+    confidence: float
+    rows: int
+    log_loss: float
+    entropy: float | None
+    agreement: float
+    expected_agreement: float
+    calibration: float | None
+    value_difference: float
+    value_lower: float
+    value_upper: float
+    tolerance: float
+    sentence: str
+
+
+class Certificate(Record):
+    """What may be claimed about the policy beside it. See ``docs/statistics.md``.
+
+    Gains and values are in units of the reward, per decision; relative figures are fractions of
+    ``production_value`` (None where that is not positive).
+    """
+
+    verdict: Literal["certified", "refused", "conditional"]
+    confidence: float
+    metric: str
+    claim: str
+    estimate: float | None
+    lower_bound: float | None
+    relative_estimate: float | None
+    relative_lower_bound: float | None
+    production_value: float
+    rows: int
+    units: int
+    temperature: float | None
+    deviation: Deviation | None
+    gamma: float | None = None
+    guardrails: list[dict[str, float | str]] = []
+    audits: list[Finding] = []
+    reasons: list[str] = []
+    assumptions: list[str] = []
+    rows_needed: int | None = None
+    reward_low: float = 0.0
+    reward_high: float = 1.0
+    manifest_sha256: str = ""
+    policy_sha256: str | None = None
+    jumar_version: str = ""
+
+
+class Segment(Record):
+    """A slice of the decisions (one feature, one bin) and how much the new policy changes it."""
+
+    feature: str
+    label: str
+    share: float
+    changed: float
+    rates_before: list[float]
+    rates_after: list[float]
+
+
+class ChangeSummary(Record):
+    """What changed for whom, on rows that fitted nothing."""
+
+    actions: list[str]
+    rates_before: list[float]
+    rates_after: list[float]
+    changed: float
+    segments: list[Segment]
+
+
+class LogSummary(Record):
+    """What the log holds, for the head of the report."""
+
+    source: str
+    rows: int
+    units: int
+    train_rows: int
+    gate_rows: int
+    actions: list[str]
+    features: list[str]
+    notes: list[str]
+
+
+class RunSummary(Record):
+    """Everything the report shows. ``walk`` is ordered from least to most deviation."""
+
+    certificate: Certificate
+    log: LogSummary
+    walk: list[WalkPoint]
+    clone: CloneCheck | None
+    change: ChangeSummary | None
+    log_findings: list[Finding]
+    seconds: dict[str, float]
