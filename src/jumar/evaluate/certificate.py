@@ -15,12 +15,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all documents: immutable, keyword-only, JSON through msgspec."""
 
 
-class Deviation(Record):
+class Deviation(Record, frozen=True, kw_only=True):
     """How far a policy is from production, measured on logged rows through w = π(a|x)/μ(a|x).
 
     Attributes:
         kl: E_μ[w·log w], the divergence KL(π‖μ) in nats per decision.
-        changed: E_μ[(1 − w)⁺], the total variation distance: the share of decisions that come out differently.
+        changed: E_μ[(1 − w)⁺], the total variation distance: the share of decisions that come out
+            differently.
         ess: (Σw)²/Σw², the effective sample size in rows.
         max_weight: the largest w seen.
     """
@@ -31,16 +32,16 @@ class Deviation(Record):
     max_weight: float
 
 
-class Finding(Record):
+class Finding(Record, frozen=True, kw_only=True):
     """One audit: its name, whether it blocks, one plain sentence, and the figures behind it."""
 
     name: str
     verdict: Literal["ok", "warning", "blocked"]
     sentence: str
-    figures: dict[str, float | int | str | None | list[float] | dict[str, float]] = {}
+    figures: dict[str, float | int | str | list[float] | dict[str, float] | None] = {}
 
 
-class WalkPoint(Record):
+class WalkPoint(Record, frozen=True, kw_only=True):
     """One candidate on the path from the clone, as measured on gate rows.
 
     ``estimate`` and ``lower_bound`` are average gains per decision in units of the reward;
@@ -59,7 +60,7 @@ class WalkPoint(Record):
     released: bool
 
 
-class CloneCheck(Record):
+class CloneCheck(Record, frozen=True, kw_only=True):
     """Is the clone statistically the same as production? Measured on rows that fitted nothing.
 
     Attributes:
@@ -87,7 +88,7 @@ class CloneCheck(Record):
     sentence: str
 
 
-class Certificate(Record):
+class Certificate(Record, frozen=True, kw_only=True):
     """What may be claimed about the policy beside it. See ``docs/statistics.md``.
 
     Gains and values are in units of the reward, per decision; relative figures are fractions of
@@ -120,7 +121,7 @@ class Certificate(Record):
     jumar_version: str = ""
 
 
-class Segment(Record):
+class Segment(Record, frozen=True, kw_only=True):
     """A slice of the decisions (one feature, one bin) and how much the new policy changes it."""
 
     feature: str
@@ -131,7 +132,7 @@ class Segment(Record):
     rates_after: list[float]
 
 
-class ChangeSummary(Record):
+class ChangeSummary(Record, frozen=True, kw_only=True):
     """What changed for whom, on rows that fitted nothing."""
 
     actions: list[str]
@@ -141,7 +142,7 @@ class ChangeSummary(Record):
     segments: list[Segment]
 
 
-class LogSummary(Record):
+class LogSummary(Record, frozen=True, kw_only=True):
     """What the log holds, for the head of the report."""
 
     source: str
@@ -154,7 +155,7 @@ class LogSummary(Record):
     notes: list[str]
 
 
-class RunSummary(Record):
+class RunSummary(Record, frozen=True, kw_only=True):
     """Everything the report shows. ``walk`` is ordered from least to most deviation."""
 
     certificate: Certificate

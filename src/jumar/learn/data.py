@@ -1,0 +1,143 @@
+"""Training rows as columns: in device memory when they fit, in shuffled chunks on disk when they do not.
+
+In: a stream of canonical Arrow batches. Out: ``Chunks`` for the fit loop, or one dictionary of arrays.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jumar.features.raw import Blocks, read_blocks
+from jumar.features.spec import FeatureSpec
+
+HEX_DIGITS = 32
+HASH_DIGITS = 8
+Columns = dict[str, NDArray[Any]]
+
+
+def read_columns(batch: pa.RecordBatch, spec: FeatureSpec) -> Columns:
+    """One batch of canonical rows as arrays, keyed as the losses expect them.
+
+    ``numbers``, ``codes``, ``ids:<k>`` hold the features; ``action`` [rows] int32, ``reward`` [rows] float32 in
+    [0, 1], ``unit`` [rows] uint32; ``propensity`` [rows] float64 and ``pmf`` [rows, actions] where logged.
+    """
+    columns = block_columns(read_blocks(batch, spec))
+    columns["action"] = np.asarray(batch.column("__action")).astype(np.int32)
+    columns["reward"] = np.asarray(batch.column("__reward")).astype(np.float32)
+    columns["unit"] = unit_codes(batch.column("__hash"))
+    names = batch.schema.names
+    if "__propensity" in names:
+        columns["propensity"] = np.asarray(batch.column("__propensity"))
+    if "__pmf" in names:
+        flat = np.asarray(batch.column("__pmf").flatten())
+        columns["pmf"] = flat.reshape(batch.num_rows, -1).astype(np.float32)
+    return columns
+
+
+def block_columns(blocks: Blocks) -> Columns:
+    """Blocks as named columns."""
+    named: Columns = {"numbers": blocks.numbers, "codes": blocks.codes}
+    return named | {f"ids:{place}": entries for place, entries in enumerate(blocks.ids)}
+
+
+def unit_codes(hashes: pa.Array) -> NDArray[np.uint32]:
+    """The last eight hex digits of each unit's md5 as [rows] uint32; the first ones decide the split."""
+    text = hashes.cast(pa.string())
+    start = text.offset * HEX_DIGITS
+    data = text.buffers()[2]
+    if data is None:
+        return np.zeros(0, np.uint32)
+    digits = np.frombuffer(data, np.uint8)[start : start + len(text) * HEX_DIGITS].reshape(-1, HEX_DIGITS)
+    digits = digits[:, -HASH_DIGITS:].astype(np.uint32)
+    values = (digits & 0xF) + 9 * (digits >> 6)
+    return (values << (4 * np.arange(HASH_DIGITS - 1, -1, -1, dtype=np.uint32))).sum(axis=1, dtype=np.uint32)
+
+
+def concatenate(pieces: Iterable[Columns]) -> Columns:
+    """All pieces as one dictionary of arrays."""
+    kept = list(pieces)
+    return {name: np.concatenate([piece[name] for piece in kept]) for name in kept[0]}
+
+
+@dataclass
+class MemoryChunks:
+    """All rows on the device, shuffled once."""
+
+    columns: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, columns: Columns, seed: int) -> MemoryChunks:
+        """Shuffle and move to the device."""
+        order = np.random.default_rng(seed).permutation(len(columns["action"]))
+        return cls({name: jax.device_put(values[order]) for name, values in columns.items()})
+
+    @property
+    def rows(self) -> int:
+        """Rows of the one piece."""
+        return len(self.columns["action"])
+
+    def visit(self, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
+        """The one piece."""
+        del rng
+        yield self.columns
+
+
+@dataclass
+class SpilledChunks:
+    """Rows dealt at random into ``count`` piles on disk, each of which fits the device."""
+
+    count: int
+    seed: int
+    layout: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = field(default_factory=dict)
+    sizes: NDArray[np.int64] | None = None
+    folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="jumar-chunks-")
+    )
+
+    @classmethod
+    def of(cls, pieces: Iterable[Columns], count: int, seed: int) -> SpilledChunks:
+        """Deal a stream of columns into piles."""
+        chunks = cls(count=count, seed=seed, sizes=np.zeros(count, np.int64))
+        rng = np.random.default_rng(seed)
+        for piece in pieces:
+            chunks._deal(piece, rng.integers(0, count, len(piece["action"])))
+        return chunks
+
+    @property
+    def rows(self) -> int:
+        """Rows of every piece: those of the smallest pile, so that one compiled loop serves all."""
+        assert self.sizes is not None
+        return int(self.sizes.min())
+
+    def visit(self, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
+        """Each pile once, in random order, shuffled anew."""
+        assert self.sizes is not None
+        for pile in rng.permutation(self.count):
+            order = rng.permutation(int(self.sizes[pile]))[: self.rows]
+            yield {
+                name: jax.device_put(np.fromfile(self._path(int(pile), name), dtype).reshape(-1, *shape)[order])
+                for name, (dtype, shape) in self.layout.items()
+            }
+
+    def _deal(self, piece: Columns, pile: NDArray[np.int64]) -> None:
+        """Append the rows of one piece to the piles."""
+        assert self.sizes is not None
+        self.layout = {name: (values.dtype, values.shape[1:]) for name, values in piece.items()}
+        for place in range(self.count):
+            chosen = pile == place
+            self.sizes[place] += int(chosen.sum())
+            for name, values in piece.items():
+                with self._path(place, name).open("ab") as file:
+                    values[chosen].tofile(file)
+
+    def _path(self, pile: int, name: str) -> Path:
+        return Path(self.folder.name) / f"{pile:04d}-{name.replace(':', '-')}.bin"

@@ -1,0 +1,106 @@
+"""The losses, one pure function per equation, written for a batch.
+
+In: predictions and what was logged. Out: a loss per row. Nothing here holds state.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+TINY = 1e-7
+
+
+def action_cross_entropy(logits: Array, action: Array) -> Array:
+    """Negative log-likelihood of the logged action under the clone.
+
+    Args:
+        logits: [rows, actions] of the clone.
+        action: [rows] int, the action taken.
+
+    Returns:
+        [rows] in nats.
+    """
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
+
+
+def propensity_cross_entropy(logits: Array, action: Array, propensity: Array) -> Array:
+    """Cross-entropy of "the logged action against all others" with the logged propensity as a soft label.
+
+    The label carries no sampling noise, and over actions drawn from μ the minimum is at π₀ = μ: every term is
+    smallest where π₀(a|x) = μ(a|x). For two actions it is the cross-entropy with the full pmf.
+
+    Args:
+        logits: [rows, actions] of the clone.
+        action: [rows] int.
+        propensity: [rows] μ(a|x) in (0, 1].
+
+    Returns:
+        [rows] in nats.
+    """
+    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), action[:, None], axis=1)[:, 0]
+    log_rest = jnp.log(-jnp.expm1(jnp.minimum(log_p, -TINY)))
+    return -(propensity * log_p + (1.0 - propensity) * log_rest)
+
+
+def pmf_cross_entropy(logits: Array, pmf: Array) -> Array:
+    """Cross-entropy of the clone with the full logged pmf [rows, actions], in nats per row."""
+    return -(pmf * jax.nn.log_softmax(logits)).sum(axis=1)
+
+
+def centred_action_value(level: Array, preference: Array, pmf: Array) -> Array:
+    """Action values from a level and preferences whose average under production is zero.
+
+    Q(x,a) = m(x) + τ(x,a) − Σ_b μ(b|x)·τ(x,b), so that m is production's value and the rest its advantage:
+    the orthogonal parametrisation of "Quasi-Oracle Estimation of Heterogeneous Treatment Effects" by Nie and
+    Wager (https://arxiv.org/abs/1712.04912), here for any number of actions.
+
+    Args:
+        level: [members, rows] m.
+        preference: [members, rows, actions] τ.
+        pmf: [rows, actions] of production, or of its clone.
+
+    Returns:
+        [members, rows, actions].
+    """
+    return level[..., None] + preference - (pmf * preference).sum(axis=-1, keepdims=True)
+
+
+def squared_error(q: Array, action: Array, reward: Array, weight: Array) -> Array:
+    """Weighted squared error of the logged action's value, summed over members.
+
+    Args:
+        q: [members, rows, actions].
+        action: [rows] int.
+        reward: [rows], standardised.
+        weight: [members, rows] bootstrap weights.
+
+    Returns:
+        [rows].
+    """
+    taken = jnp.take_along_axis(q, action[None, :, None], axis=2)[..., 0]
+    return (weight * (taken - reward) ** 2).sum(axis=0)
+
+
+def bootstrap_weights(unit: Array, members: int, seed: int) -> Array:
+    """Poisson(1) weights that all rows of a unit share, computed from its hash without any state.
+
+    "Online bagging" by Oza and Russell (2001), by unit instead of by row.
+
+    Args:
+        unit: [rows] uint32 hash of the unit.
+        members: number of ensemble members.
+        seed: changes all weights.
+
+    Returns:
+        [members, rows] float32.
+    """
+    salt = jnp.arange(1, members + 1, dtype=jnp.uint32) * jnp.uint32(0x9E3779B9) + jnp.uint32(seed & 0xFFFFFFFF)
+    h = unit[None, :] ^ salt[:, None]
+    for multiplier in (0x85EBCA6B, 0xC2B2AE35):
+        h = (h ^ (h >> 16)) * jnp.uint32(multiplier)
+    h = h ^ (h >> 16)
+    uniform = (h >> 8).astype(jnp.float32) * jnp.float32(2.0**-24)
+    cumulative = jnp.array([0.36787944, 0.73575888, 0.91969860, 0.98101184, 0.99634015, 0.99940582])
+    return (uniform[..., None] >= cumulative).sum(axis=-1).astype(jnp.float32)

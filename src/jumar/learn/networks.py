@@ -1,0 +1,34 @@
+"""Plain networks as dictionaries of arrays: a stack of equal multilayer perceptrons, run as one batched product.
+
+In: vectors [rows, width]. Out: [members, rows, outputs]. A single network is a stack of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+Stack = list[dict[str, Array]]
+
+
+def init_stack(key: Array, members: int, widths: Sequence[int]) -> Stack:
+    """He-initialised layers; the last layer starts near zero, so that a fit starts from "no opinion"."""
+    layers: Stack = []
+    pairs = list(zip(widths, widths[1:], strict=False))
+    for place, ((fan_in, fan_out), k) in enumerate(zip(pairs, jax.random.split(key, len(pairs)), strict=True)):
+        gain = 0.1 if place == len(pairs) - 1 else 2.0**0.5
+        weight = gain / fan_in**0.5 * jax.random.normal(k, (members, fan_in, fan_out))
+        layers.append({"weight": weight, "bias": jnp.zeros((members, 1, fan_out))})
+    return layers
+
+
+def apply_stack(layers: Stack, x: Array) -> Array:
+    """Run every member on the same rows: [rows, width] → [members, rows, outputs]."""
+    first, *rest = layers
+    h = jnp.einsum("nd,edh->enh", x, first["weight"]) + first["bias"]
+    for layer in rest:
+        h = jnp.einsum("enh,ehk->enk", jax.nn.relu(h), layer["weight"]) + layer["bias"]
+    return h

@@ -1,0 +1,166 @@
+"""One-step improvement: clone production, evaluate production's own value, and hand both to the path.
+
+"Offline RL Without Off-Policy Evaluation" by Brandfonbrener et al. (https://arxiv.org/abs/2106.08909): one step of
+improvement from the value of the logging policy. With γ = 0 the one-step return is the reward; for sequences another
+target takes its place in ``value_target`` and nothing else changes.
+
+In: training rows, held-out rows. Out: ``OneStep``, the parameters of the clone and of an ensemble of values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jumar.features.spec import FeatureSpec
+from jumar.features.vectors import init_tables, vector_width, vectors
+from jumar.learn import losses
+from jumar.learn.loop import Batch, Chunks, FitConfig, FitResult, Params, Progress, fit, part_of
+from jumar.learn.networks import apply_stack, init_stack
+
+
+@dataclass(frozen=True)
+class OneStepConfig:
+    """The one-step learner.
+
+    Attributes:
+        members: size of the ensemble of values.
+        hidden: widths of the hidden layers of every member; clone_hidden: those of the clone.
+        clone_fit, value_fit: how long and how fast.
+        seed: initial parameters and bootstrap.
+    """
+
+    members: int = 5
+    hidden: tuple[int, ...] = (64, 32)
+    clone_hidden: tuple[int, ...] = (64, 64)
+    clone_fit: FitConfig = field(default_factory=FitConfig)
+    value_fit: FitConfig = field(default_factory=lambda: FitConfig(weight_decay=2.0, learning_rate=1e-3))
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class OneStep:
+    """A fitted clone and value ensemble.
+
+    Attributes:
+        spec: how raw columns become vectors.
+        actions: number of actions.
+        clone, value: parameters, each {"tables": embeddings, "net": layers}.
+        reward_mean, reward_scale: of TRAIN rewards on [0, 1]; values are fitted in these units.
+        clone_result, value_result: losses on the way.
+    """
+
+    spec: FeatureSpec
+    actions: int
+    clone: Params
+    value: Params
+    reward_mean: float
+    reward_scale: float
+    clone_result: FitResult
+    value_result: FitResult
+
+    def outputs(self, batch: Batch) -> tuple[Array, Array]:
+        """Clone logits [rows, actions] and action values [members, rows, actions] on the reward's [0, 1] scale."""
+        logits = clone_logits(self.spec, self.clone, batch)
+        level, preference = level_and_preference(self.spec, self.value, batch)
+        q = losses.centred_action_value(level, preference, jax.nn.softmax(logits))
+        return logits, self.reward_mean + self.reward_scale * q
+
+
+def fit_one_step(
+    spec: FeatureSpec,
+    actions: int,
+    chunks: Chunks,
+    held_out: Batch,
+    reward_moments: tuple[float, float],
+    config: OneStepConfig,
+    progress: Progress | None = None,
+) -> OneStep:
+    """Fit the clone, then the ensemble of values around it, both in the shared loop.
+
+    Args:
+        spec: fitted features.
+        actions: number of actions.
+        chunks, held_out: rows as ``learn.data`` makes them.
+        reward_moments: mean and standard deviation of the TRAIN rewards, which make the fit free of their scale.
+        config: sizes, length, seed.
+        progress: told how far the fit is, over both parts.
+    """
+    clone_key, value_key = jax.random.split(jax.random.key(config.seed))
+    mean, scale = reward_moments[0], max(reward_moments[1], 1e-9)
+
+    def clone_loss(group: Params, batch: Batch) -> Array:
+        return clone_target(clone_logits(spec, group, batch), batch).mean()
+
+    start = _init_group(spec, clone_key, 1, config.clone_hidden, actions)
+    clone = fit(clone_loss, start, chunks, held_out, config.clone_fit, part_of(progress, 0.0, 0.3))
+
+    def value_loss(group: Params, batch: Batch) -> Array:
+        level, preference = level_and_preference(spec, group, batch)
+        q = losses.centred_action_value(level, preference, production_pmf(spec, clone.params, actions, batch))
+        weight = losses.bootstrap_weights(batch["unit"], config.members, config.seed)
+        return losses.squared_error(q, batch["action"], value_target(batch, mean, scale), weight).mean()
+
+    start = _init_group(spec, value_key, config.members, config.hidden, 1 + actions)
+    value = fit(value_loss, start, chunks, held_out, config.value_fit, part_of(progress, 0.3, 1.0))
+    return OneStep(spec, actions, clone.params, value.params, mean, scale, clone, value)
+
+
+def clone_logits(spec: FeatureSpec, group: Params, batch: Batch) -> Array:
+    """Logits [rows, actions] of the clone."""
+    return apply_stack(group["net"], _vectors(spec, group, batch))[0]
+
+
+def level_and_preference(spec: FeatureSpec, group: Params, batch: Batch) -> tuple[Array, Array]:
+    """m [members, rows] and τ [members, rows, actions] of the ensemble, in standardised units."""
+    out = apply_stack(group["net"], _vectors(spec, group, batch))
+    return out[..., 0], out[..., 1:]
+
+
+def clone_target(logits: Array, batch: Batch) -> Array:
+    """Loss of the clone per row: against the most that the log says about production."""
+    if "pmf" in batch:
+        return losses.pmf_cross_entropy(logits, batch["pmf"])
+    if "propensity" in batch:
+        soft = losses.propensity_cross_entropy(logits, batch["action"], batch["propensity"])
+        return soft if logits.shape[1] == 2 else soft + losses.action_cross_entropy(logits, batch["action"])
+    return losses.action_cross_entropy(logits, batch["action"])
+
+
+def production_pmf(spec: FeatureSpec, clone: Params, actions: int, batch: Batch) -> Array:
+    """Production's pmf [rows, actions] as far as it is known, for centring: logged, implied, or the clone's."""
+    if "pmf" in batch:
+        return batch["pmf"]
+    if "propensity" in batch and actions == 2:
+        taken = batch["propensity"][:, None].astype(jnp.float32)
+        return jnp.where(jax.nn.one_hot(batch["action"], 2) > 0, taken, 1.0 - taken)
+    return jax.nn.softmax(clone_logits(spec, clone, batch))
+
+
+def value_target(batch: Batch, mean: float, scale: float) -> Array:
+    """What the value is regressed on [rows]: with γ = 0 the standardised reward."""
+    return (batch["reward"] - mean) / scale
+
+
+def _init_group(spec: FeatureSpec, key: Array, members: int, hidden: Sequence[int], outputs: int) -> Params:
+    """Embedding tables and a stack of networks."""
+    tables_key, net_key = jax.random.split(key)
+    widths = (vector_width(spec), *hidden, outputs)
+    return {"tables": init_tables(spec, tables_key), "net": init_stack(net_key, members, widths)}
+
+
+def _vectors(spec: FeatureSpec, group: Params, batch: Batch) -> Array:
+    """Vectors of a batch with the tables of one group."""
+    ids: list[Any] = [batch[f"ids:{place}"] for place in range(len(spec.ids))]
+    return vectors(spec, group["tables"], batch["numbers"], batch["codes"], ids)
+
+
+def reward_moments(reward: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation, rounded so that no summation order shows."""
+    return float(f"{reward.mean(dtype=np.float64):.6g}"), float(f"{reward.std(dtype=np.float64):.6g}")

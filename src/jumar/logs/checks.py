@@ -1,0 +1,435 @@
+"""Is every value one that a log of decisions can hold? Asked in one pass over the source.
+
+In: a source, its roles and features. Out: ``Basics``, the counts of that pass, or the ``LogError`` that the
+first impossible column deserves. Imported inside ``jumar.logs`` only.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import msgspec
+
+from jumar.errors import LogError
+from jumar.logs.canonical import action_index, feature_value, moment, number, pmf_array
+from jumar.logs.schema import MAX_ACTIONS, Action, Feature, Roles
+from jumar.logs.source import Source
+
+MANY_VALUES, SOME_VALUES = 100_000, 1_000
+_IDS_AT_ONCE = 4_000_000
+_PMF_TOLERANCE = 1e-6
+
+
+class ColumnBasics(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pass saw of a column: missing values, about how many distinct ones, lowest and highest."""
+
+    nulls: int
+    distinct: int | None = None
+    low: float | None = None
+    high: float | None = None
+    infinite: int = 0
+    example: Any = None
+
+
+class Basics(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of the pass: rows, and the columns by their source name."""
+
+    rows: int
+    columns: dict[str, ColumnBasics]
+    first: datetime.datetime | None = None
+    last: datetime.datetime | None = None
+    reward_outside: int = 0
+
+
+class _Asked:
+    """Collects aggregates under short names, so that hostile column names never meet the engine."""
+
+    def __init__(self) -> None:
+        self.aggregates: dict[str, ir.Value] = {}
+        self.answers: dict[str, Any] = {}
+
+    def ask(self, key: str, value: ir.Value) -> None:
+        self.aggregates[key] = value
+
+    def bad(self, key: str, wrong: ir.Value, example: ir.Value) -> None:
+        """Asks how many rows are wrong, and for one of them."""
+        self.ask(f"{key}_count", wrong.sum())  # type: ignore[attr-defined]
+        self.ask(f"{key}_example", example.arbitrary(where=wrong))  # type: ignore[arg-type]
+
+    def count(self, key: str) -> int:
+        return int(self.answers.get(f"{key}_count") or 0)
+
+    def example(self, key: str) -> Any:
+        return self.answers.get(f"{key}_example")
+
+
+def check_types(table: ir.Table, roles: Roles) -> None:
+    """Refuses roles whose column has a type that can never serve."""
+    number_or_flag = (dt.Numeric, dt.Boolean)
+    allowed: dict[str, tuple[type, ...]] = {
+        "decision_id": (dt.String, dt.Integer, dt.UUID),
+        "unit": (dt.String, dt.Integer, dt.UUID),
+        "time": (dt.Timestamp, dt.Date, dt.Integer, dt.Floating, dt.String),
+        "action": (dt.String, dt.Integer, dt.Boolean),
+        "propensity": (dt.Floating, dt.Integer, dt.Decimal),
+        "pmf": (dt.Array, dt.Map, dt.Struct),
+        "reward": number_or_flag,
+    }
+    wanted = {
+        "decision_id": "text or integers",
+        "unit": "text or integers",
+        "time": "timestamps, dates, or seconds since 1970",
+        "action": "text, integers or booleans",
+        "propensity": "numbers in (0, 1]",
+        "pmf": "lists of numbers",
+        "reward": "numbers or booleans",
+    }
+    for role, types in allowed.items():
+        name = getattr(roles, role)
+        if name is not None and not isinstance(table[name].type(), types):
+            raise LogError(
+                f"The {role.replace('_', ' ')} must be {wanted[role]}, but is {table[name].type()}",
+                column=name,
+                remedy=f"Cast the column, or name another with --{role.replace('_', '-')}.",
+            )
+
+
+def look(
+    source: Source,
+    roles: Roles,
+    features: Sequence[Feature],
+    bounds: tuple[float, float] | None,
+) -> Basics:
+    """One aggregate over all rows, and every complaint that needs no more than it.
+
+    Args:
+        bounds: declared reward bounds; None leaves rewards unchecked against any.
+
+    Raises:
+        LogError: an empty log; a null, NaN or impossible value in a role; a feature without any value.
+    """
+    table, asked = source.table, _Asked()
+    asked.ask("rows", table.count())
+    _ask_roles(asked, table, roles, bounds)
+    for i, feature in enumerate(features):
+        _ask_feature(asked, f"f{i}", table[feature.name], feature)
+    asked.answers = source.one(table.aggregate(**asked.aggregates))
+    rows = asked.answers["rows"]
+    if rows == 0:
+        raise LogError(f"'{source.name}' has no rows", remedy="Point at a log that holds decisions.")
+    _judge_roles(asked, roles)
+    columns = {f.name: _seen(asked, f"f{i}") for i, f in enumerate(features)}
+    for role in msgspec.structs.fields(Roles):
+        name = getattr(roles, role.name)
+        if name is not None:
+            columns[name] = _seen(asked, role.name)
+    _judge_features(features, columns, rows, asked)
+    return Basics(
+        rows=rows,
+        columns=columns,
+        first=asked.answers.get("time_first"),
+        last=asked.answers.get("time_last"),
+        reward_outside=asked.count("reward_outside"),
+    )
+
+
+def _ask_roles(asked: _Asked, table: ir.Table, roles: Roles, bounds: tuple[float, float] | None) -> None:
+    for role in ("decision_id", "unit", "action"):
+        name = getattr(roles, role)
+        if name is not None:
+            asked.ask(f"{role}_nulls", table[name].isnull().sum())
+            asked.ask(f"{role}_distinct", table[name].approx_nunique())
+            asked.ask(f"{role}_seen", table[name].arbitrary())
+    if roles.time is not None:
+        column = table[roles.time]
+        if isinstance(column.type(), dt.Numeric):
+            asked.ask("time_low", column.min().cast("float64"))  # type: ignore[attr-defined]
+            asked.ask("time_high", column.max().cast("float64"))  # type: ignore[attr-defined]
+            asked.ask("time_nulls", column.isnull().sum())
+        else:
+            value = moment(column)
+            asked.ask("time_first", value.min())  # type: ignore[attr-defined]
+            asked.ask("time_last", value.max())  # type: ignore[attr-defined]
+            asked.bad("time_bad", value.isnull(), column.cast("string"))
+            asked.ask("time_nulls", value.isnull().sum())
+    if roles.propensity is not None:
+        p = table[roles.propensity].cast("float64")
+        wrong = p.isnull() | p.isnan() | (p <= 0) | (p > 1)  # type: ignore[attr-defined,operator]
+        asked.bad("propensity", wrong, p)
+        _ask_range(asked, "propensity", p)
+    if roles.reward is not None:
+        raw = table[roles.reward]
+        r = raw.cast("int8").cast("float64") if isinstance(raw.type(), dt.Boolean) else raw.cast("float64")
+        clean = number(r)
+        asked.bad("reward", clean.isnull(), r)
+        _ask_range(asked, "reward", clean)
+        if bounds is not None:
+            outside = (clean < bounds[0]) | (clean > bounds[1])  # type: ignore[operator]
+            asked.bad("reward_outside", outside, clean)
+
+
+def _ask_range(asked: _Asked, key: str, value: ir.Value) -> None:
+    asked.ask(f"{key}_nulls", value.isnull().sum())
+    asked.ask(f"{key}_low", value.min())  # type: ignore[attr-defined]
+    asked.ask(f"{key}_high", value.max())  # type: ignore[attr-defined]
+
+
+def _ask_feature(asked: _Asked, key: str, column: ir.Value, feature: Feature) -> None:
+    value = feature_value(column, feature)
+    if feature.kind == "number":
+        _ask_range(asked, key, value)
+        if isinstance(column.type(), dt.Floating):
+            asked.ask(f"{key}_infinite", column.isinf().sum())  # type: ignore[attr-defined]
+        if isinstance(column.type(), dt.String):
+            asked.bad(f"{key}_text", value.isnull() & column.notnull(), column)
+        return
+    asked.ask(f"{key}_nulls", column.isnull().sum())
+    if feature.kind in ("boolean", "time"):
+        asked.ask(f"{key}_low", _seconds(value.min()))  # type: ignore[attr-defined]
+        asked.ask(f"{key}_high", _seconds(value.max()))  # type: ignore[attr-defined]
+        return
+    asked.ask(f"{key}_distinct", value.approx_nunique())  # type: ignore[attr-defined]
+    asked.ask(f"{key}_seen", value.arbitrary())  # type: ignore[attr-defined]
+
+
+def _seconds(value: ir.Value) -> ir.Value:
+    if isinstance(value.type(), dt.Timestamp):
+        return value.epoch_seconds().cast("float64")  # type: ignore[attr-defined]
+    return value.cast("int8").cast("float64")
+
+
+def _seen(asked: _Asked, key: str) -> ColumnBasics:
+    get = asked.answers.get
+    return ColumnBasics(
+        nulls=int(get(f"{key}_nulls") or 0),
+        distinct=get(f"{key}_distinct"),
+        low=get(f"{key}_low"),
+        high=get(f"{key}_high"),
+        infinite=int(get(f"{key}_infinite") or 0),
+        example=get(f"{key}_seen"),
+    )
+
+
+def _judge_roles(asked: _Asked, roles: Roles) -> None:
+    for role in ("decision_id", "unit", "action"):
+        name, nulls = getattr(roles, role), int(asked.answers.get(f"{role}_nulls") or 0)
+        if name is not None and nulls:
+            raise LogError(
+                f"Every decision needs its {role.replace('_', ' ')}, but some rows have none",
+                column=name,
+                count=nulls,
+                remedy="Fill it in, or leave those rows out of the log.",
+            )
+    if asked.count("time_bad") or asked.answers.get("time_nulls"):
+        raise LogError(
+            "The time of a decision is missing or is no time",
+            column=roles.time,
+            count=asked.count("time_bad") or int(asked.answers["time_nulls"]),
+            example=asked.example("time_bad"),
+            remedy="Mend the column, or leave it out with `ignore`; then there are no timelines.",
+        )
+    if asked.count("propensity"):
+        raise LogError(
+            "A propensity must be a number above 0 and at most 1",
+            column=roles.propensity,
+            count=asked.count("propensity"),
+            example=_shown(asked.example("propensity")),
+            remedy="Log the probability with which the action was drawn, or leave the column out with `ignore`; "
+            "then certificates are conditional.",
+        )
+    if asked.count("reward"):
+        raise LogError(
+            "A reward is missing, not a number, or infinite",
+            column=roles.reward,
+            count=asked.count("reward"),
+            example=_shown(asked.example("reward")),
+            remedy="Join the rewards first, or leave out decisions whose reward is not known yet.",
+        )
+
+
+def _shown(value: Any) -> Any:
+    # An example of None would not be printed; the word says what is in the cell.
+    return "null" if value is None else value
+
+
+def _judge_features(
+    features: Sequence[Feature], columns: dict[str, ColumnBasics], rows: int, asked: _Asked
+) -> None:
+    for i, feature in enumerate(features):
+        text = asked.count(f"f{i}_text")
+        if text:
+            raise LogError(
+                "A column named in `numeric` holds text that spells no number",
+                column=feature.name,
+                count=text,
+                example=asked.example(f"f{i}_text"),
+                remedy="Take it out of `numeric`, or mend those values.",
+            )
+    empty = [f.name for f in features if columns[f.name].nulls == rows]
+    if empty:
+        raise LogError(
+            f"No row has a value in {_names(empty)}",
+            column=empty[0],
+            count=rows,
+            remedy="Fill the columns, or leave them out with "
+            + " ".join(f"--ignore {name}" for name in empty[:5])
+            + ".",
+        )
+
+
+def _names(names: Sequence[str]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return ", ".join(quoted[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def check_identifiers(source: Source, features: Sequence[Feature], basics: Basics) -> None:
+    """Refuses categories that name the row instead of describing it; says so about all of them at once."""
+    found = []
+    for feature in features:
+        seen = basics.columns[feature.name]
+        about = seen.distinct or 0
+        # The engine's estimate may be a third off; only suspects are counted exactly.
+        suspect = about > 0.6 * MANY_VALUES or (about > 0.6 * SOME_VALUES and about > 0.3 * basics.rows)
+        if feature.kind != "category" or not suspect:
+            continue
+        exact = distinct_count(source, source.table[feature.name], about)
+        if exact > MANY_VALUES or (exact > SOME_VALUES and exact > basics.rows / 2):
+            found.append((feature.name, exact, seen.example))
+    if found:
+        listed = "; ".join(
+            f"'{n}' has {d:,} distinct values, such as {str(e)!r:.40}" for n, d, e in found[:8]
+        )
+        flags = " ".join(f"--ignore {name}" for name, *_ in found)
+        raise LogError(
+            f"{len(found)} categor{'y looks like an identifier' if len(found) == 1 else 'ies look like identifiers'}: "
+            f"{listed}",
+            column=found[0][0],
+            count=basics.rows,
+            example=found[0][2],
+            remedy=f"Leave out with {flags}, or declare one as --unit or --decision-id.",
+        )
+
+
+def hash_slices(column: ir.Value, about: int) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """The column's 64-bit hash with conditions that cut it into slices small enough for memory."""
+    slices = max(1, math.ceil(1.3 * about / _IDS_AT_ONCE))
+    hashed = column.hash()
+    for i in range(slices):
+        yield hashed, (hashed % slices).abs() == i  # type: ignore[attr-defined,operator]
+
+
+def distinct_count(source: Source, column: ir.Value, about: int) -> int:
+    """How many distinct values, counted exactly (up to a 64-bit collision), slice by slice."""
+    total = 0
+    for hashed, here in hash_slices(column, about):
+        part = source.table.filter(here) if about > _IDS_AT_ONCE / 1.3 else source.table
+        total += source.one(part.aggregate(n=hashed.nunique()))["n"]  # type: ignore[attr-defined]
+    return total
+
+
+def check_duplicates(source: Source, name: str, basics: Basics) -> None:
+    """Refuses a log in which two rows carry one decision id."""
+    column = source.table[name]
+    if distinct_count(source, column, basics.rows) == basics.rows:
+        return
+    repeated, example = 0, None
+    for hashed, here in hash_slices(column, basics.rows):
+        groups = (
+            source.table.filter(here).group_by(h=hashed).aggregate(n=ibis._.count(), id=column.arbitrary())
+        )
+        found = source.one(groups.filter(groups.n > 1).aggregate(n=ibis._.n.sum(), id=ibis._.id.min()))
+        repeated += found["n"] or 0
+        example = found["id"] if example is None else example
+    raise LogError(
+        "A decision id must be unique, but some rows share theirs",
+        column=name,
+        count=repeated,
+        example=example,
+        remedy="Remove the repeated rows, or name another column with --decision-id.",
+    )
+
+
+def actions_of(
+    source: Source, name: str, basics: Basics, *, at_least: int = 2
+) -> tuple[tuple[Action, ...], dict[Action, int]]:
+    """The distinct actions, sorted, and how often each was taken.
+
+    Raises:
+        LogError: fewer actions than ``at_least``, or more than 10,000.
+    """
+    column, seen = source.table[name], basics.columns[name]
+    if (seen.distinct or 0) > 2 * MAX_ACTIONS:
+        raise _too_many(name, f"about {seen.distinct:,}", seen.example)
+    table = source.table.select(a=column).group_by("a").aggregate(n=ibis._.count())
+    counts = {row["a"]: row["n"] for row in source.ask(table)}
+    if len(counts) > MAX_ACTIONS:
+        raise _too_many(name, f"{len(counts):,}", seen.example)
+    if len(counts) < at_least:
+        raise LogError(
+            "The log holds one action only, so there is nothing to choose between",
+            column=name,
+            count=basics.rows,
+            example=next(iter(counts)),
+            remedy="Log at least two actions, or name another column with --action.",
+        )
+    actions = tuple(sorted(counts))
+    return actions, {action: counts[action] for action in actions}
+
+
+def _too_many(name: str, number: str, example: Any) -> LogError:
+    return LogError(
+        f"The log holds {number} actions; {MAX_ACTIONS:,} are the most that Jumar can choose between",
+        column=name,
+        example=example,
+        remedy="Group rare actions, or name another column with --action.",
+    )
+
+
+def check_pmf(source: Source, roles: Roles, actions: Sequence[Action]) -> None:
+    """Refuses pmf lists of the wrong length, that do not sum to 1, or contradict the propensity."""
+    name = roles.pmf
+    assert name is not None
+    assert roles.action is not None
+    table, asked = source.table, _Asked()
+    kind = table[name].type()
+    if isinstance(kind, dt.Struct) and set(kind.names) != {str(action) for action in actions}:
+        raise LogError(
+            "The fields of the pmf are not the actions of the log",
+            column=name,
+            example=", ".join(kind.names),
+            remedy="Name one field after each action, or log a list in the order of the sorted actions.",
+        )
+    pmf = pmf_array(table[name], actions)
+    text = table[name].cast("string")
+    length = pmf.length()  # type: ignore[attr-defined]
+    asked.bad("length", table[name].isnull() | (length != len(actions)), text)
+    negative = pmf.mins() < 0  # type: ignore[attr-defined]
+    off = (pmf.sums() - 1).abs() > _PMF_TOLERANCE  # type: ignore[attr-defined]
+    asked.bad("sum", ibis.coalesce(off | negative, True), text)
+    taken = pmf[action_index(table[roles.action], actions)]  # type: ignore[index]
+    asked.bad("impossible", ibis.coalesce(taken <= 0, True), text)
+    if roles.propensity is not None:
+        told = table[roles.propensity].cast("float64")
+        asked.bad("taken", ibis.coalesce((taken - told).abs() > _PMF_TOLERANCE, True), text)
+    asked.answers = source.one(table.aggregate(**asked.aggregates))
+    complaints = {
+        "length": f"A pmf must list {len(actions)} probabilities, one per action",
+        "sum": "A pmf must be probabilities that sum to 1",
+        "impossible": "A pmf gives no probability to the action that was taken",
+        "taken": "A pmf must give the action taken the logged propensity",
+    }
+    for key, what in complaints.items():
+        if asked.count(key):
+            raise LogError(
+                what,
+                column=name,
+                count=asked.count(key),
+                example=_shown(asked.example(key)),
+                remedy=f"List the probabilities in the order of the sorted actions, or --ignore {name}.",
+            )

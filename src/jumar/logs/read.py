@@ -1,0 +1,278 @@
+"""Reads a log: opens the source, finds the roles, checks the values, and hands out canonical rows.
+
+In: anything a person keeps decisions in. Out: a ``Log``, which streams. Everything that was assumed on the way
+stands in ``Log.notes``. The floors above use it through ``jumar.logs``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from jumar.errors import LogError
+from jumar.logs.canonical import canonical
+from jumar.logs.checks import (
+    Basics,
+    actions_of,
+    check_duplicates,
+    check_identifiers,
+    check_pmf,
+    check_types,
+    distinct_count,
+    look,
+)
+from jumar.logs.columns import feature_columns, missing_column, resolve
+from jumar.logs.options import LogOptions, options
+from jumar.logs.schema import HASH, Action, Feature, LogSchema, Part, Roles
+from jumar.logs.source import Source, open_source
+from jumar.logs.split import PARTS, in_parts
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log of decisions that was read and found sound.
+
+    Attributes:
+        schema: roles, reward bounds, features and actions.
+        source: what the user calls it.
+        rows: how many decisions.
+        notes: everything that was assumed, one sentence each.
+        origin: the opened source.
+        basics: counts per source column from the checking pass.
+        action_counts: how often each action was taken; empty where the actions were not counted.
+        time_scale: what turns a numeric ``time`` into seconds.
+    """
+
+    schema: LogSchema
+    source: str
+    rows: int
+    notes: tuple[str, ...]
+    origin: Source
+    basics: Basics
+    action_counts: Mapping[Action, int] = field(default_factory=dict)
+    time_scale: float = 1.0
+
+    @cached_property
+    def canonical(self) -> ir.Table:
+        """All rows in canonical columns, lazily."""
+        return canonical(self.origin.table, self.schema, self.time_scale)
+
+    @cached_property
+    def units(self) -> int:
+        """How many distinct units; the number of rows where no column is the unit."""
+        name = self.schema.roles.unit
+        if name is None:
+            return self.rows
+        return distinct_count(self.origin, self.origin.table[name], self.basics.columns[name].distinct or 0)
+
+    @cached_property
+    def _rows_by_part(self) -> dict[str, int]:
+        ask = {part: in_parts(self.canonical[HASH], (part,)).sum() for part in PARTS}  # type: ignore[arg-type]
+        return self.origin.one(self.canonical.aggregate(**ask))
+
+    def rows_in(self, *parts: Part) -> int:
+        """How many rows the parts hold together; all rows when none is named."""
+        if not parts:
+            return self.rows
+        in_parts(ibis.literal(""), parts)  # refuses unknown names
+        return sum(self._rows_by_part[part] for part in set(parts))
+
+    def part(self, *parts: Part) -> ir.Table:
+        """Canonical rows of some parts, lazily; of all when none is named.
+
+        Raises:
+            OptionError: a part that does not exist.
+        """
+        table = self.canonical
+        return table.filter(in_parts(table[HASH], parts)) if parts else table  # type: ignore[arg-type]
+
+    def batches(
+        self, *parts: Part, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+    ) -> Iterator[pa.RecordBatch]:
+        """Streams canonical rows in the order of the source, in memory that does not grow with the rows.
+
+        Args:
+            parts: fit, stop, validate, gate; none for all rows.
+            columns: canonical names to keep, in this order; None for all.
+            batch_rows: most rows in a batch.
+
+        Raises:
+            LogError: a column that does not exist, or the source broke off.
+        """
+        table = self.part(*parts)
+        if columns is not None:
+            for name in columns:
+                if name not in table.columns:
+                    raise missing_column(name, table.columns, "in the canonical log")
+            table = table.select(*columns)
+        return self.origin.stream(table, batch_rows)
+
+
+def read_log(
+    source: Any,
+    *,
+    reward: str | None = None,
+    reward_range: tuple[float, float] | None = None,
+    cap_reward: bool = False,
+    action: str | None = None,
+    propensity: str | None = None,
+    pmf: str | None = None,
+    unit: str | None = None,
+    time: str | None = None,
+    decision_id: str | None = None,
+    ignore: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    features: Sequence[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+) -> Log:
+    """Reads and checks a log of decisions. Rows stay where they are; a few aggregates run over them.
+
+    Args:
+        source: Parquet, CSV or Arrow file, glob or folder; ``file.duckdb`` or ``file.duckdb::table``; a pandas
+            or polars frame; a ``pyarrow.Table``; an Ibis table.
+        reward: the column of what came of the decision; by default ``reward`` or ``value``.
+        reward_range: (low, high), the bounds the reward has by its nature, in its own units.
+        cap_reward: move rewards beyond the bounds to the bounds; the capped reward is what gets certified.
+        action, propensity, pmf, unit, time, decision_id: columns of these roles; by default the conventional
+            names. ``pmf`` lists the probabilities of all actions in sorted order of the actions.
+        ignore: columns to leave out.
+        categorical: integer columns that are names, not numbers.
+        numeric: text columns that spell numbers.
+        features: the only columns to decide on; by default all that are left.
+        config: a TOML file with a ``[log]`` table of these same names; by default ``jumar.toml`` in the current
+            folder. Arguments win over it.
+
+    Raises:
+        LogError: the source cannot be read, or holds what no log of decisions can hold.
+        OptionError: an argument, or a line of the file, is outside its range.
+    """
+    given = {
+        "reward": reward, "reward_range": reward_range, "cap_reward": cap_reward, "action": action,
+        "propensity": propensity, "pmf": pmf, "unit": unit, "time": time, "decision_id": decision_id,
+        "ignore": tuple(ignore) if not isinstance(ignore, str) else ignore,
+        "categorical": tuple(categorical) if not isinstance(categorical, str) else categorical,
+        "numeric": tuple(numeric) if not isinstance(numeric, str) else numeric,
+        "features": tuple(features) if features is not None and not isinstance(features, str) else features,
+    }  # fmt: skip
+    chosen = options(given, config)
+    origin = open_source(source)
+    roles, notes = resolve(origin.table.schema(), chosen)
+    wanted = feature_columns(origin.table.schema(), roles, chosen)
+    check_types(origin.table, roles)
+    basics = look(origin, roles, wanted, chosen.reward_range)
+    low, high, said = reward_bounds(roles, basics, chosen)
+    notes += said
+    kept = _varying(wanted, basics, notes)
+    check_identifiers(origin, kept, basics)
+    assert roles.action is not None
+    actions, counts = actions_of(origin, roles.action, basics)
+    if roles.pmf:
+        check_pmf(origin, roles, actions)
+    if roles.decision_id:
+        check_duplicates(origin, roles.decision_id, basics)
+    schema = LogSchema(
+        roles=roles,
+        reward_low=low,
+        reward_high=high,
+        cap_reward=chosen.cap_reward,
+        features=kept,
+        actions=actions,
+    )
+    scale = time_scale(origin, roles, basics, notes)
+    notes += missing_roles(roles) + infinite_values(kept, basics)
+    return Log(schema, origin.name, basics.rows, tuple(notes), origin, basics, counts, scale)
+
+
+def reward_bounds(roles: Roles, basics: Basics, chosen: LogOptions) -> tuple[float, float, list[str]]:
+    """The bounds of the reward, declared or assumed, and what to say about them.
+
+    Raises:
+        LogError: bounds are needed, or do not hold.
+    """
+    assert roles.reward is not None
+    seen = basics.columns[roles.reward]
+    low, high = seen.low or 0.0, seen.high or 0.0
+    if chosen.reward_range is None:
+        if low >= 0 and high <= 1:
+            return 0.0, 1.0, ["No reward range was declared; all rewards lie in [0, 1], which is assumed."]
+        raise LogError(
+            f"The bounds of the reward must be declared; observed are {low:g} to {high:g}",
+            column=roles.reward,
+            remedy="Give the range that the reward can have by its nature: --reward-range LOW HIGH.",
+        )
+    bounds, outside = chosen.reward_range, basics.reward_outside
+    if not outside:
+        return *bounds, []
+    if not chosen.cap_reward:
+        raise LogError(
+            f"Rewards lie outside the declared range {bounds[0]:g} to {bounds[1]:g}",
+            column=roles.reward,
+            count=outside,
+            example=low if low < bounds[0] else high,
+            remedy="Widen --reward-range, or cap the reward with --cap-reward.",
+        )
+    said = f"{outside:,} rewards beyond {bounds[0]:g} to {bounds[1]:g} were capped; the capped reward is what is certified."
+    return *bounds, [said]
+
+
+def _varying(features: tuple[Feature, ...], basics: Basics, notes: list[str]) -> tuple[Feature, ...]:
+    kept, constant = [], []
+    for feature in features:
+        seen = basics.columns[feature.name]
+        alike = seen.distinct == 1 if seen.distinct is not None else seen.low == seen.high
+        (constant if alike and not seen.nulls else kept).append(feature)
+    if constant:
+        names = ", ".join(f"'{feature.name}'" for feature in constant)
+        notes.append(f"Left out because all rows hold the same value: {names}.")
+    if not kept:
+        raise LogError(
+            "No feature varies: at least one that does is needed to decide on",
+            column=constant[0].name,
+            count=basics.rows,
+            remedy="Add columns that describe the situation before the decision.",
+        )
+    return tuple(kept)
+
+
+def time_scale(origin: Source, roles: Roles, basics: Basics, notes: list[str]) -> float:
+    """Seconds per unit of a numeric time, told from how far the numbers reach."""
+    if roles.time is None or not isinstance(origin.table[roles.time].type(), dt.Numeric):
+        return 1.0
+    top = abs(basics.columns[roles.time].high or 0.0)
+    words = (("seconds", 1.0, 1e11), ("milliseconds", 1e-3, 1e14), ("microseconds", 1e-6, 1e17))
+    word, scale = next(((w, s) for w, s, limit in words if top < limit), ("nanoseconds", 1e-9))
+    notes.append(f"'{roles.time}' holds numbers, read as {word} since 1970.")
+    return scale
+
+
+def missing_roles(roles: Roles) -> list[str]:
+    """What absent roles cost, in words."""
+    said = []
+    if roles.decision_id is None:
+        said.append("No decision id: a decision is named by its position in the source.")
+    if roles.unit is None:
+        said.append("No unit: every row counts as its own unit.")
+    if roles.time is None:
+        said.append("No time: there are no timelines and no drift over time is looked for.")
+    if roles.propensity is None:
+        said.append(
+            "No propensity: it is taken from the pmf."
+            if roles.pmf
+            else "No propensity: it will be estimated from the log, and a certificate will be conditional."
+        )
+    return said
+
+
+def infinite_values(features: Sequence[Feature], basics: Basics) -> list[str]:
+    """A note for every feature with infinite numbers."""
+    counts = {f.name: basics.columns[f.name].infinite for f in features}
+    return [f"{n:,} infinite values of '{name}' count as missing." for name, n in counts.items() if n]

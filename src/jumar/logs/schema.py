@@ -1,0 +1,64 @@
+"""What a log of decisions holds, once every column has a role: the words the other floors read it by.
+
+In: nothing. Out: frozen records (``Roles``, ``Feature``, ``LogSchema``) that travel with the policy as JSON,
+and the names of the canonical columns. Every floor may import this module.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["number", "boolean", "category", "ids", "time"]
+Part = Literal["fit", "stop", "validate", "gate"]
+Action = str | int | bool
+
+ID, UNIT, HASH, TIME = "__id", "__unit", "__hash", "__time"
+ACTION, PROPENSITY, PMF, REWARD, UNIFORM = "__action", "__propensity", "__pmf", "__reward", "__uniform"
+CANONICAL = (ID, UNIT, HASH, TIME, ACTION, PROPENSITY, PMF, REWARD, UNIFORM)
+
+MAX_ACTIONS = 10_000
+
+
+class Roles(msgspec.Struct, frozen=True, kw_only=True):
+    """Which source column plays which role; None where no column does.
+
+    ``pmf`` lists the probabilities of all actions in the order of ``LogSchema.actions``.
+    """
+
+    decision_id: str | None = None
+    unit: str | None = None
+    time: str | None = None
+    action: str | None = None
+    propensity: str | None = None
+    pmf: str | None = None
+    reward: str | None = None
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True):
+    """One input of the policy: its column, how it is treated, and the type it had when it was learned from.
+
+    ``arrow_type`` is ``str(pyarrow.DataType)`` of the source column as the engine reads it, so a
+    dictionary column is "string".
+    """
+
+    name: str
+    kind: Kind
+    arrow_type: str
+
+
+class LogSchema(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything needed to read another log the same way.
+
+    ``reward_low`` and ``reward_high`` are the declared bounds in units of the reward; ``cap_reward`` says
+    that rewards beyond them are moved to the nearest bound. ``actions`` is sorted, and canonical actions are
+    positions in it.
+    """
+
+    roles: Roles
+    reward_low: float
+    reward_high: float
+    cap_reward: bool
+    features: tuple[Feature, ...]
+    actions: tuple[Action, ...]

@@ -1,0 +1,301 @@
+"""The policy as one ONNX graph: raw features in, pmf out.
+
+In: a fitted learner and a point (or several points) of the path. Out: an ONNX model. Preprocessing, clone,
+advantage, temperature and floor are all inside; what is exported is what is gated and what is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from jumar.features.raw import FIRST_KNOWN, MISSING, SECONDS_PER_DAY, TIME_PARTS, UNKNOWN
+from jumar.features.spec import FeatureSpec
+from jumar.features.vectors import CLIP, ONE_HOT_LIMIT, number_constants
+
+OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
+MISSING_TEXT = "<missing>"
+MISSING_TIME = -(2**63)
+TINY = 1e-30
+
+
+class Builder:
+    """Collects the nodes, constants, inputs and outputs of one graph."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.inputs: list[onnx.ValueInfoProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        """Add a constant tensor; returns its name."""
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.array(value, dtype, order="C"), name))
+        return name
+
+    def add(self, op: str, *inputs: str, name: str | None = None, domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output; returns the output's name."""
+        output = name or f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, domain=domain, **attributes))
+        return output
+
+    def input(self, name: str, dtype: int, *shape: str) -> str:
+        """Declare an input."""
+        self.inputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
+        return name
+
+    def output(self, name: str, *shape: str | int) -> None:
+        """Declare a float output."""
+        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
+
+    def model(self) -> onnx.ModelProto:
+        """The finished, checked model."""
+        graph = helper.make_graph(self.nodes, "jumar-policy", self.inputs, self.outputs, self.constants)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+        model = helper.make_model(graph, opset_imports=opsets, producer_name="jumar", ir_version=IR_VERSION)
+        onnx.checker.check_model(model)
+        return model
+
+
+def build_graph(
+    spec: FeatureSpec,
+    clone: Any,
+    value: Any,
+    *,
+    inverse_temperatures: Sequence[float],
+    scale: float,
+    pessimism: float,
+    minimum: Sequence[float],
+    reward_mean: float,
+    reward_scale: float,
+) -> onnx.ModelProto:
+    """Build the graph of one policy, or of several along the path that share everything but the temperature.
+
+    Args:
+        spec: fitted features.
+        clone, value: parameters, each {"tables", "net"}, as the learner leaves them.
+        inverse_temperatures: 1/β of each policy, in units of 1/``scale``.
+        scale: the unit of the advantage.
+        pessimism: κ.
+        minimum: [actions] exploration floor.
+        reward_mean, reward_scale: turn the ensemble's standardised values into rewards on [0, 1].
+
+    Returns:
+        A model with one input per raw column (numbers and booleans float32 with NaN for missing, categories as
+        strings, id lists as padded string matrices, timestamps as int64 seconds) and the outputs ``pmf``
+        [rows, actions] ([rows, policies, actions] for several), ``clone``, ``advantage`` and ``q`` [rows, actions].
+    """
+    g = Builder()
+    numbers, codes, ids = _raw_inputs(g, spec)
+    shared = _number_parts(g, spec, numbers)
+    one_hot = _one_hot_parts(g, spec, codes)
+
+    def network(group: Any) -> str:
+        parts = shared + one_hot(group["tables"]) + _id_parts(g, spec, group["tables"], ids)
+        return _stack(g, group["net"], g.add("Concat", *parts, axis=1))
+
+    actions = len(minimum)
+    logits = g.add("Reshape", network(clone), g.constant([-1, actions], np.int64))
+    log_clone = g.add("LogSoftmax", logits, axis=-1)
+    pi0 = g.add("Exp", log_clone, name="clone")
+    advantage, q = _advantage(g, network(value), pi0, actions, pessimism, reward_mean, reward_scale)
+    _pmf(g, log_clone, pi0, advantage, scale, inverse_temperatures, minimum)
+    g.output("clone", "rows", actions)
+    g.output(advantage, "rows", actions)
+    g.output(q, "rows", actions)
+    return g.model()
+
+
+def _raw_inputs(g: Builder, spec: FeatureSpec) -> tuple[str, str, list[str]]:
+    """Inputs, one per raw column, and the three blocks ``numbers``, ``codes`` and ``ids:<k>`` made of them."""
+    times: dict[str, dict[str, str]] = {}
+    last = g.constant([1], np.int64)
+    columns = []
+    for column in spec.numbers:
+        if column.part:
+            if column.name not in times:
+                times[column.name] = _time_parts(g, g.input(column.name, TensorProto.INT64, "rows"))
+            columns.append(g.add("Unsqueeze", times[column.name][column.part], last))
+        else:
+            columns.append(g.add("Unsqueeze", g.input(column.name, TensorProto.FLOAT, "rows"), last))
+    numbers = g.add("Concat", *columns, axis=1, name="numbers") if columns else ""
+    columns = []
+    for column in spec.categories:
+        text = g.input(column.name, TensorProto.STRING, "rows")
+        columns.append(g.add("Unsqueeze", _codes_of(g, text, column.vocabulary), last))
+    codes = g.add("Concat", *columns, axis=1, name="codes") if columns else ""
+    ids = []
+    for place, column in enumerate(spec.ids):
+        text = g.input(column.name, TensorProto.STRING, "rows", f"length:{place}")
+        ends = [g.constant([v], np.int64) for v in (0, column.length, 1)]
+        read = g.add("Slice", text, ends[0], ends[1], ends[2])
+        ids.append(g.add("Identity", _codes_of(g, read, column.vocabulary), name=f"ids:{place}"))
+    return numbers, codes, ids
+
+
+def _codes_of(g: Builder, text: str, vocabulary: Sequence[str]) -> str:
+    """Strings to int32 codes, as ``features.raw.category_codes`` gives them."""
+    keys = [MISSING_TEXT, *vocabulary]
+    values = [MISSING, *range(FIRST_KNOWN, FIRST_KNOWN + len(vocabulary))]
+    wide = g.add(
+        "LabelEncoder",
+        text,
+        domain="ai.onnx.ml",
+        keys_strings=keys,
+        values_int64s=values,
+        default_int64=UNKNOWN,
+    )
+    return g.add("Cast", wide, to=TensorProto.INT32)
+
+
+def _time_parts(g: Builder, seconds: str) -> dict[str, str]:
+    """The readings of a timestamp, as ``features.raw.time_parts`` gives them."""
+    missing = g.add("Equal", seconds, g.constant(MISSING_TIME, np.int64))
+    known = g.add("Where", missing, g.constant(0, np.int64), seconds)
+    exact = g.add("Cast", known, to=TensorProto.DOUBLE)
+    parts = [g.add("Div", exact, g.constant(SECONDS_PER_DAY, np.float64))]
+    for period in (SECONDS_PER_DAY, 7 * SECONDS_PER_DAY):
+        place = g.add("Cast", g.add("Mod", known, g.constant(period, np.int64)), to=TensorProto.DOUBLE)
+        angle = g.add("Mul", place, g.constant(2 * np.pi / period, np.float64))
+        parts += [g.add("Sin", angle), g.add("Cos", angle)]
+    nan = g.constant(np.nan)
+    single = [g.add("Where", missing, nan, g.add("Cast", part, to=TensorProto.FLOAT)) for part in parts]
+    return dict(zip(TIME_PARTS, single, strict=True))
+
+
+def _number_parts(g: Builder, spec: FeatureSpec, numbers: str) -> list[str]:
+    """Squashed numbers, indicators of missing values, indicators of levels."""
+    if not spec.numbers:
+        return []
+    centre, width, mean, scale = number_constants(spec)
+    absent = g.add("IsNaN", numbers)
+    known = g.add("Where", absent, g.constant(centre), numbers)
+    scaled = g.add("Mul", g.add("Sub", known, g.constant(centre)), g.constant(1 / width))
+    squashed = g.add("Mul", g.add("Sub", _asinh(g, scaled), g.constant(mean)), g.constant(1 / scale))
+    clipped = g.add("Clip", squashed, g.constant(-CLIP), g.constant(CLIP))
+    parts = [g.add("Where", absent, g.constant(0.0), clipped)]
+    flagged = [place for place, column in enumerate(spec.numbers) if column.missing]
+    if flagged:
+        chosen = g.add("Gather", absent, g.constant(flagged, np.int64), axis=1)
+        parts.append(g.add("Cast", chosen, to=TensorProto.FLOAT))
+    for place, column in enumerate(spec.numbers):
+        if column.levels:
+            one = g.add("Gather", numbers, g.constant([place], np.int64), axis=1)
+            equal = g.add("Equal", one, g.constant(column.levels))
+            parts.append(g.add("Cast", equal, to=TensorProto.FLOAT))
+    return parts
+
+
+def _asinh(g: Builder, x: str) -> str:
+    """sign(x)·log(|x| + √(x² + 1)): the runtime's own Asinh is not vectorised and costs four times as much."""
+    size = g.add("Abs", x)
+    root = g.add("Sqrt", g.add("Add", g.add("Mul", size, size), g.constant(1.0)))
+    return g.add("Mul", g.add("Sign", x), g.add("Log", g.add("Add", size, root)))
+
+
+def _one_hot_parts(g: Builder, spec: FeatureSpec, codes: str) -> Any:
+    """Categories: small ones as indicators (shared by both networks), large ones through a network's own tables."""
+    columns = [
+        (column, g.add("Gather", codes, g.constant(place, np.int64), axis=1))
+        for place, column in enumerate(spec.categories)
+    ]
+    small = {
+        column.name: g.add("Gather", g.constant(np.eye(column.size)), code, axis=0)
+        for column, code in columns
+        if column.size <= ONE_HOT_LIMIT
+    }
+
+    def parts(tables: Sequence[Any]) -> list[str]:
+        remaining = list(tables)
+        return [
+            small[column.name]
+            if column.size <= ONE_HOT_LIMIT
+            else g.add("Gather", g.constant(remaining.pop(0)), code, axis=0)
+            for column, code in columns
+        ]
+
+    return parts
+
+
+def _id_parts(g: Builder, spec: FeatureSpec, tables: Sequence[Any], ids: Sequence[str]) -> list[str]:
+    """Mean embedding and log count of each id list."""
+    parts = []
+    for table, entries in zip(list(tables)[len(tables) - len(spec.ids) :], ids, strict=True):
+        present = g.add("Cast", g.add("Greater", entries, g.constant(0, np.int32)), to=TensorProto.FLOAT)
+        count = g.add("ReduceSum", present, g.constant([1], np.int64), keepdims=1)
+        padded = np.array(table, np.float32)
+        padded[MISSING] = 0.0
+        total = g.add("ReduceSum", g.add("Gather", g.constant(padded), entries, axis=0), g.constant([1], np.int64), keepdims=0)
+        parts.append(g.add("Div", total, g.add("Max", count, g.constant(1.0))))
+        parts.append(g.add("Log", g.add("Add", count, g.constant(1.0))))
+    return parts
+
+
+def _stack(g: Builder, layers: Sequence[Any], x: str) -> str:
+    """A stack of networks: [rows, width] → [members, rows, outputs]; the first layer as one wide product."""
+    first, *rest = layers
+    members, fan_in, fan_out = np.shape(first["weight"])
+    weight = np.transpose(np.asarray(first["weight"]), (1, 0, 2)).reshape(fan_in, members * fan_out)
+    h = g.add("Gemm", x, g.constant(weight), g.constant(np.asarray(first["bias"]).reshape(-1)))
+    if members > 1:
+        apart = g.add("Reshape", g.add("Relu", h), g.constant([0, members, fan_out], np.int64))
+        h = g.add("Transpose", apart, perm=[1, 0, 2])
+        for layer in rest:
+            h = g.add("Add", g.add("MatMul", h, g.constant(layer["weight"])), g.constant(layer["bias"]))
+            h = h if layer is rest[-1] else g.add("Relu", h)
+        return h
+    for layer in rest:
+        bias = g.constant(np.asarray(layer["bias"]).reshape(-1))
+        h = g.add("Gemm", g.add("Relu", h), g.constant(np.asarray(layer["weight"])[0]), bias)
+    return h
+
+
+def _advantage(
+    g: Builder, out: str, pi0: str, actions: int, pessimism: float, reward_mean: float, reward_scale: float
+) -> tuple[str, str]:
+    """Pessimistic advantage and mean action value, from the ensemble's levels and preferences."""
+    axis = [g.constant([v], np.int64) for v in (0, 1, 2, 1 + actions)]
+    level = g.add("Slice", out, axis[0], axis[1], axis[2])
+    preference = g.add("Slice", out, axis[1], axis[3], axis[2])
+    average = g.add("ReduceSum", g.add("Mul", pi0, preference), axis[2], keepdims=1)
+    each = g.add("Sub", preference, average)
+    mean = g.add("ReduceMean", each, axis[0], keepdims=0)
+    gap = g.add("Sub", each, mean)
+    spread = g.add("Sqrt", g.add("ReduceMean", g.add("Mul", gap, gap), axis[0], keepdims=0))
+    cautious = g.add("Sub", mean, g.add("Mul", g.constant(pessimism), spread))
+    unit = g.constant(reward_scale)
+    base = g.add("ReduceMean", level, axis[0], keepdims=0)
+    centred = g.add("Add", g.add("Mul", g.add("Add", base, mean), unit), g.constant(reward_mean), name="q")
+    return g.add("Mul", cautious, unit, name="advantage"), centred
+
+
+def _pmf(
+    g: Builder,
+    log_clone: str,
+    pi0: str,
+    advantage: str,
+    scale: float,
+    inverse_temperatures: Sequence[float],
+    minimum: Sequence[float],
+) -> None:
+    """Tilt the clone and keep it above the floor, for one temperature or for several at once."""
+    several = len(inverse_temperatures) > 1
+    rates = np.asarray(inverse_temperatures, np.float64) / max(scale, TINY)
+    middle = g.constant([1], np.int64)
+    if several:
+        log_clone, pi0, advantage = (g.add("Unsqueeze", tensor, middle) for tensor in (log_clone, pi0, advantage))
+        rates = rates[:, None]
+    tilted = g.add("Softmax", g.add("Add", log_clone, g.add("Mul", advantage, g.constant(rates))), axis=-1)
+    floor = g.add("Min", pi0, g.constant(minimum))
+    excess = g.add("Relu", g.add("Sub", tilted, floor))
+    last = g.constant([-1], np.int64)
+    free = g.add("Sub", g.constant(1.0), g.add("ReduceSum", floor, last, keepdims=1))
+    share = g.add("Div", g.add("Mul", excess, free), g.add("ReduceSum", excess, last, keepdims=1))
+    g.add("Add", floor, share, name="pmf")
+    shape = (len(inverse_temperatures), len(minimum)) if several else (len(minimum),)
+    g.output("pmf", "rows", *shape)

@@ -1,0 +1,10 @@
+"""What a person looks at: the page, and the same verdict in a terminal.
+
+In: a :class:`~jumar.evaluate.certificate.RunSummary`. Out: one self-contained HTML page, rich renderables.
+``improve`` and the command line may import this floor; it computes no statistics of its own.
+"""
+
+from jumar.report.page import render, write
+from jumar.report.terminal import findings_table, verdict_panel, walk_table
+
+__all__ = ["findings_table", "render", "verdict_panel", "walk_table", "write"]

@@ -1,0 +1,10 @@
+"""Simulated worlds in which the truth is known: to try Jumar on, and to test it against.
+
+In: a number of rows and a seed. Out: logs as production would have written them, and policies' exact values.
+The command line, examples, benchmarks and tests may import this floor; no stage of the pipeline does.
+"""
+
+from jumar.worlds.base import Policy, Summary, World
+from jumar.worlds.notifications import Notifications
+
+__all__ = ["Notifications", "Policy", "Summary", "World"]
