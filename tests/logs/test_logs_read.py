@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from jumar.errors import LogError, OptionError
 from jumar.logs import Log, read_log
@@ -106,7 +106,9 @@ def test_a_folder_above_the_file_is_no_partition(frame: pd.DataFrame, tmp_path: 
 def test_without_ids_rows_are_named_by_position(frame: pd.DataFrame, tmp_path: Path) -> None:
     frame = pd.concat([frame] * 60, ignore_index=True)
     pq.write_table(
-        pa.Table.from_pandas(frame.drop(columns=["decision_id", "user_id"])), tmp_path / "a.parquet", row_group_size=7_000
+        pa.Table.from_pandas(frame.drop(columns=["decision_id", "user_id"])),
+        tmp_path / "a.parquet",
+        row_group_size=7_000,
     )
     log = read_log(tmp_path / "a.parquet")
     got = rows_of(log)
@@ -142,11 +144,15 @@ def test_kinds(frame: pd.DataFrame) -> None:
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.append_column("ints", pa.array([i % 7 for i in range(n)], pa.int64()))
     table = table.append_column("store", pa.array([i % 7 for i in range(n)], pa.int32()))
-    table = table.append_column("price", pa.array([None if i % 5 else i for i in range(n)]).cast(pa.decimal128(10, 2)))
+    table = table.append_column(
+        "price", pa.array([None if i % 5 else i for i in range(n)]).cast(pa.decimal128(21, 2))
+    )
     table = table.append_column("seen", pa.array([[i % 3, i % 5] for i in range(n)]))
     table = table.append_column("tags", pa.array([["a"] * (i % 3) for i in range(n)]))
     table = table.append_column("born", pa.array([i % 900 for i in range(n)], pa.date32()))
-    table = table.append_column("enum", pa.array(["a" if i % 2 else "b" for i in range(n)]).dictionary_encode())
+    table = table.append_column(
+        "enum", pa.array(["a" if i % 2 else "b" for i in range(n)]).dictionary_encode()
+    )
     table = table.append_column("text", pa.array([str(i % 9) for i in range(n)]))
     log = read_log(table, categorical=["store"], numeric=["text"])
     kinds = {feature.name: feature.kind for feature in log.schema.features}
@@ -232,7 +238,12 @@ def test_pmf_gives_the_propensity(frame: pd.DataFrame, shape: str) -> None:
 
 def test_numeric_time_is_read_by_magnitude(frame: pd.DataFrame) -> None:
     expected = rows_of(read_log(frame))["__time"]
-    for unit, word in (("s", "seconds"), ("ms", "milliseconds"), ("us", "microseconds"), ("ns", "nanoseconds")):
+    for unit, word in (
+        ("s", "seconds"),
+        ("ms", "milliseconds"),
+        ("us", "microseconds"),
+        ("ns", "nanoseconds"),
+    ):
         log = read_log(frame.assign(time=frame.time.astype(f"datetime64[{unit}]").astype("int64")))
         pd.testing.assert_series_equal(rows_of(log)["__time"], expected)
         assert any(f"read as {word} " in note for note in log.notes)
@@ -248,7 +259,9 @@ def test_settings_come_from_the_file_and_arguments_win(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     frame = frame.rename(columns={"reward": "clicked", "action": "sent"})
-    Path("jumar.toml").write_text('[log]\nreward = "nope"\naction = "sent"\nreward_range = [0, 2]\nignore = ["new"]\n')
+    Path("jumar.toml").write_text(
+        '[log]\nreward = "nope"\naction = "sent"\nreward_range = [0, 2]\nignore = ["new"]\n'
+    )
     log = read_log(frame, reward="clicked")
     assert log.schema.roles.reward == "clicked"
     assert log.schema.reward_high == 2
@@ -288,7 +301,7 @@ def test_features_can_be_chosen(frame: pd.DataFrame) -> None:
 
 
 def test_hostile_column_names(frame: pd.DataFrame) -> None:
-    names = {"x": "it's \"x\"; DROP TABLE", "country": "größe 日本", "new": "a b\tc"}
+    names = {"x": 'it\'s "x"; DROP TABLE', "country": "größe 日本", "new": "a b\tc"}
     log = read_log(frame.rename(columns=names))
     got = rows_of(log)
     np.testing.assert_array_equal(got[names["x"]], frame.x)

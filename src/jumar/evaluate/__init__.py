@@ -1,7 +1,7 @@
 """What may be believed of a policy: estimates, audits, the gate and its certificate.
 
-In: logged rows and the probabilities that policies give the logged actions. Out: records. Everything above the
-learners imports these names; below it, ``capital`` is the statistics and ``gate`` the verdict.
+In: logged rows and the probabilities that policies give the logged actions. Out: records. Everything above
+the learners imports these names; below it, ``capital`` is the statistics and ``gate`` the verdict.
 """
 
 from jumar.evaluate.capital import Bets, Capital, GateError, default_bets

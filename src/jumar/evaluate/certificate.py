@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
+from jumar.records import Finding, Record
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all documents: immutable, keyword-only, JSON through msgspec."""
+__all__ = [
+    "Certificate",
+    "ChangeSummary",
+    "CloneCheck",
+    "Deviation",
+    "Finding",
+    "LogSummary",
+    "Record",
+    "RunSummary",
+    "Segment",
+    "WalkPoint",
+]
 
 
 class Deviation(Record, frozen=True, kw_only=True):
@@ -30,15 +40,6 @@ class Deviation(Record, frozen=True, kw_only=True):
     changed: float
     ess: float
     max_weight: float
-
-
-class Finding(Record, frozen=True, kw_only=True):
-    """One audit: its name, whether it blocks, one plain sentence, and the figures behind it."""
-
-    name: str
-    verdict: Literal["ok", "warning", "blocked"]
-    sentence: str
-    figures: dict[str, float | int | str | list[float] | dict[str, float] | None] = {}
 
 
 class WalkPoint(Record, frozen=True, kw_only=True):

@@ -170,7 +170,8 @@ class Gate:
             )
         for start in range(0, r.size, _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            self._add(w[part], r[part], mu[part], a[part], None if mass is None else mass[part])
+            columns = np.asfortranarray(w[part])  # reductions over rows are several times faster
+            self._add(columns, r[part], mu[part], a[part], None if mass is None else mass[part])
 
     def _add(
         self, w: Floats, r: Floats, mu: Floats, action: NDArray[np.integer], mass: Floats | None

@@ -230,7 +230,7 @@ def _candidate(
     # One imaginary row with d² = 1 keeps the first bets small where few rows have been seen, and off zero.
     second_moment = (float(np.square(d).sum()) + 1.0) / (rows + 1.0)
     bets = default_bets(second_moment, rows_planned, BETTING_ALPHA)
-    # A rare action may never have met the policy on so few rows, so the largest weight seen is given much room.
+    # A rare action may not have met the policy on these rows: the largest weight seen is given much room.
     ceiling = 2.0 / floor if w is None else min(2.0 / floor, 4.0 * max(1.0, float(w.max())))
     squares = 0.0 if w is None else float(np.square(w).sum())
     ess = None if w is None else (float(w.sum()) ** 2 / squares / rows * rows_planned if squares > 0 else 0.0)

@@ -105,13 +105,13 @@ def _weak(plan: GatePlan, evidence: Evidence) -> str:
         enough = f"If it is real, about {needed:,} gate rows would be enough; there were {evidence.rows:,}."
     if first.validation_z < 2.0:
         return (
-            f"The gain that was hoped for ({hoped}) cannot be told apart from zero on the training rows kept "
-            f"for checking. {enough}"
+            f"The gain that was hoped for ({hoped}) cannot be told apart from zero on the training rows "
+            f"kept for checking. {enough}"
         )
     least = scale * detectable_gain(evidence.rows, first.second_moment, plan.alpha)
     return (
-        f"Too few rows for {plan.confidence * 100:.6g}% confidence: {evidence.rows:,} gate rows can certify a "
-        f"gain of about {least:.4g} per decision; {hoped} was expected. {enough}"
+        f"Too few rows for {plan.confidence * 100:.6g}% confidence: {evidence.rows:,} gate rows can certify "
+        f"a gain of about {least:.4g} per decision; {hoped} was expected. {enough}"
     )
 
 
@@ -138,10 +138,10 @@ def _explore(plan: GatePlan, evidence: Evidence) -> str:
 def _conditional(gamma: float) -> str:
     if gamma == 0.0:
         return (
-            "Propensities were estimated, not logged. The verdict holds only if production's true probabilities "
-            "are nowhere above the estimates."
+            "Propensities were estimated, not logged. The verdict holds only if production's true "
+            "probabilities are nowhere above the estimates."
         )
     return (
-        "Propensities were estimated, not logged. The verdict holds if production's true probabilities are at "
-        f"most {gamma:.0%} above the estimates where the policy deviates, and not above them elsewhere."
+        "Propensities were estimated, not logged. The verdict holds if production's true probabilities are "
+        f"at most {gamma:.0%} above the estimates where the policy deviates, and not above them elsewhere."
     )

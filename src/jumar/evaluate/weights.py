@@ -212,8 +212,9 @@ class WeightAudit:
         where, off = self._worst(policy, action, names)
         figures["misstated"] = off
         sentence = (
-            f"Decisions are missing from the log, or were not always possible, or their propensities are too "
-            f"large: {where}, about {-off:.1%} of the weight is absent. This can only make a policy look worse."
+            "Decisions are missing from the log, or were not always possible, or their propensities are too "
+            f"large: {where}, about {-off:.1%} of the weight is absent. This can only make a policy look "
+            "worse."
         )
         return Finding(name="weights too small", verdict="warning", sentence=sentence, figures=figures)
 
@@ -252,8 +253,8 @@ class WeightAudit:
         loud = float(self.too_little.log_value[k]) >= ALARM + math.log(2.0 * self.largest.size)
         if loud and missing >= MATERIAL_DEFICIT and not self.plan.estimated_propensities:
             sentence = (
-                f"In about {missing:.1%} of the decisions this policy would do what production never does there, "
-                "or propensities are logged too large; what that brings cannot be known."
+                f"In about {missing:.1%} of the decisions this policy would do what production never does "
+                "there, or propensities are logged too large; what that brings cannot be known."
             )
             figures: Figures = {"candidate": k, "missing": missing}
             found.append(
@@ -278,8 +279,8 @@ class WeightAudit:
             sentence = "The policy uses no action that was never tried."
             return Finding(name="support", verdict="ok", sentence=sentence, figures=figures)
         sentence = (
-            f"{share:.1%} of the decisions would be actions that were never tried in the training rows ({listed}); "
-            "nothing is known about what they bring."
+            f"{share:.1%} of the decisions would be actions that were never tried in the training rows "
+            f"({listed}); nothing is known about what they bring."
         )
         verdict = "blocked" if share > UNTRIED_MASS else "warning"
         return Finding(name="support", verdict=verdict, sentence=sentence, figures=figures)

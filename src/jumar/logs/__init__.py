@@ -1,7 +1,8 @@
 """Logs of decisions: read from anywhere, checked, split by unit, streamed in one canonical shape.
 
 In: files, tables, frames. Out: ``Log`` with its ``LogSchema``. The floor that every other floor stands on;
-it imports only ``jumar.errors`` and the record of a finding.
+it imports ``jumar.errors``. ``jumar.logs.audit`` is imported by itself, because its findings are records of
+the evaluate floor.
 """
 
 from jumar.logs.audit import audit

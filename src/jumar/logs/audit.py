@@ -4,13 +4,17 @@ In: a ``Log``. Out: a list of ``Finding``. A few aggregates run on the engine; w
 sees a sample of at most about 200,000, taken by unit. The floors above use it through ``jumar.logs``.
 """
 
+# Ibis' annotations know columns only as bare values.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportIndexIssue=false, reportOptionalSubscript=false, reportCallIssue=false
+
 from __future__ import annotations
 
 import ibis
 import numpy as np
 import pyarrow as pa
 
-from jumar.evaluate.certificate import Finding
+from jumar.records import Finding
 from jumar.logs.audit_drift import drift
 from jumar.logs.audit_leakage import filled_afterwards, knows_the_action, knows_the_reward
 from jumar.logs.audit_propensity import action_tally, calibration, exploration, persistence, support
@@ -98,7 +102,7 @@ def _time_span(log: Log) -> tuple[str | None, str | None, str]:
     if log.schema.roles.time is None:
         return None, None, ""
     time = log.part()[TIME]
-    row = log.origin.one(log.part().aggregate(first=time.min(), last=time.max()))  # type: ignore[attr-defined]
+    row = log.origin.one(log.part().aggregate(first=time.min(), last=time.max()))
     first, last = (f"{row[key]:%Y-%m-%d %H:%M}" for key in ("first", "last"))
     return first, last, f" from {first} to {last}"
 
@@ -133,11 +137,11 @@ def rewards(log: Log) -> Finding:
     schema, r = log.schema, log.part()[REWARD]
     row = log.origin.one(
         log.part().aggregate(
-            mean=r.mean(),  # type: ignore[attr-defined]
-            at_low=(r == 0).mean(),  # type: ignore[attr-defined]
-            at_high=(r == 1).mean(),  # type: ignore[attr-defined]
-            low=r.min(),  # type: ignore[attr-defined]
-            high=r.max(),  # type: ignore[attr-defined]
+            mean=r.mean(),
+            at_low=(r == 0).mean(),
+            at_high=(r == 1).mean(),
+            low=r.min(),
+            high=r.max(),
         )
     )
     width = schema.reward_high - schema.reward_low

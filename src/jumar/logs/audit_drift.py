@@ -1,7 +1,12 @@
 """Did the world or the logging change while the log was written?
 
-In: a ``Log`` with times and its sample. Out: one finding about ten periods of equal size. Used by ``audit`` only.
+In: a ``Log`` with times and its sample. Out: one finding about ten periods of equal size. Used by ``audit``
+    only.
 """
+
+# Ibis' annotations know columns only as bare values.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportIndexIssue=false, reportOptionalSubscript=false, reportCallIssue=false
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from jumar.evaluate.certificate import Finding
+from jumar.records import Finding
 from jumar.logs.read import Log
 from jumar.logs.schema import ACTION, REWARD, TIME
 
@@ -24,8 +29,9 @@ _ACTIONS = 20
 def drift(log: Log, sample: pa.Table) -> list[Finding]:
     """Compares reward, action rates and features between ten periods of about equal size.
 
-    A shift is |mean of a period − mean of all| / standard deviation of all. It is reported as a warning when it
-    exceeds 0.1 for the reward or an action, 0.25 for a feature, and five standard errors of the period's mean.
+    A shift is |mean of a period − mean of all| / standard deviation of all. It is reported as a warning when
+    it exceeds 0.1 for the reward or an action, 0.25 for a feature, and five standard errors of the period's
+    mean.
     """
     if log.schema.roles.time is None:
         return []
@@ -37,7 +43,7 @@ def drift(log: Log, sample: pa.Table) -> list[Finding]:
     steps = [(time < _moment(int(edge)), i) for i, edge in enumerate(edges)]
     asked: dict[str, ir.Value] = {"n": table.count()}
     for i, (_, value) in enumerate(watched):
-        asked |= {f"n{i}": value.count(), f"s{i}": value.sum(), f"q{i}": (value * value).sum()}  # type: ignore
+        asked |= {f"n{i}": value.count(), f"s{i}": value.sum(), f"q{i}": (value * value).sum()}
     rows = log.origin.ask(table.group_by(period=ibis.cases(*steps, else_=len(edges))).aggregate(**asked))
     rows.sort(key=lambda row: row["period"])
     shifts, scores, periods = {}, {}, {}
@@ -49,7 +55,10 @@ def drift(log: Log, sample: pa.Table) -> list[Finding]:
         if scores[what] > _Z and shift > (_LARGE_FEATURE if what.startswith("feature") else _LARGE)
     ]
     top = max(alarming or shifts, key=lambda what: shifts[what])
-    said = f"{top} lies {shifts[top]:.2f} standard deviations from its mean in period {periods[top] + 1} of {len(rows)}"
+    said = (
+        f"{top} lies {shifts[top]:.2f} standard deviations from its mean in period {periods[top] + 1} "
+        f"of {len(rows)}"
+    )
     rewards = [row["s0"] / row["n0"] for row in rows]
     width, low = log.schema.reward_high - log.schema.reward_low, log.schema.reward_low
     sentence = (

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jumar.evaluate.certificate import Finding
+from jumar.records import Finding
 from jumar.logs.read import Log
 from jumar.logs.schema import ACTION, PROPENSITY, REWARD, Feature
 
@@ -63,7 +63,7 @@ def explained_share(codes: np.ndarray, target: np.ndarray) -> float:
 
 
 def knows_the_reward(log: Log, sample: pa.Table) -> Finding:
-    """Warns of features that alone explain over 90% of the variance of the reward (in 20 bins or 200 levels)."""
+    """Warns of features that alone explain over 90% of the reward's variance, in 20 bins or 200 levels."""
     reward = sample[REWARD].to_numpy()
     shares = {f.name: explained_share(_codes(sample[f.name], f), reward) for f in log.schema.features}
     top = max(shares, key=lambda name: shares[name])
@@ -85,10 +85,12 @@ def knows_the_reward(log: Log, sample: pa.Table) -> Finding:
 def knows_the_action(log: Log, sample: pa.Table) -> Finding:
     """Blocks on a feature that foretells the draw better than the propensities permit.
 
-    In every group g of a feature's values, half of the rows choose the most frequent action a(g). On the other half
-    1{A = a(g)}/μ has mean 1 if the feature was known before the draw and the propensities are true. Blocked at
-    z > 6 and a mean more than 5% above 1. Without propensities, warns of a feature that tells the action in 99% of the
-    rows where always guessing the most frequent one is right in under 90%.
+    In every group g of a feature's values, half of the rows choose the most frequent action a(g). On the
+    other half
+    1{A = a(g)}/μ has mean 1 if the feature was known before the draw and the propensities are true. Blocked
+    at
+    z > 6 and a mean more than 5% above 1. Without propensities, warns of a feature that tells the action in
+    99% of the rows where always guessing the most frequent one is right in under 90%.
     """
     action = sample[ACTION].to_numpy()
     p = sample[PROPENSITY].to_numpy() if PROPENSITY in sample.column_names else None
@@ -145,8 +147,8 @@ def _most_frequent(codes: np.ndarray, action: np.ndarray, asked: np.ndarray, act
 def filled_afterwards(log: Log, sample: pa.Table) -> Finding:
     """Warns of features that are missing or zero exactly when the reward or the action has some value.
 
-    Compares the indicators "missing" and "zero" of each feature with "reward at its most frequent value" and with each
-    action, by the squared correlation φ² of two indicators; suspicious above 0.9.
+    Compares the indicators "missing" and "zero" of each feature with "reward at its most frequent value" and
+    with each action, by the squared correlation φ² of two indicators; suspicious above 0.9.
     """
     targets = _targets(log, sample)
     suspects, top, strongest = [], "", 0.0

@@ -4,6 +4,10 @@ In: a ``Log``, its tally per action, a sample by unit. Out: findings. Every test
 propensities, 1{A = a}/μ(a|x) has the mean 1 whatever was known before. Used by ``audit`` only.
 """
 
+# Ibis' annotations know columns only as bare values.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportIndexIssue=false, reportOptionalSubscript=false, reportCallIssue=false
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jumar.evaluate.certificate import Finding
+from jumar.records import Finding
 from jumar.logs.read import Log
 from jumar.logs.schema import ACTION, ID, PROPENSITY, TIME, UNIT
 
@@ -33,9 +37,9 @@ def action_tally(log: Log) -> list[dict[str, Any]]:
     table = log.part()
     asked: dict[str, Any] = {"rows": ibis._.count()}
     if has_propensity(log):
-        inverse = 1.0 / table[PROPENSITY]  # type: ignore[operator]
+        inverse = 1.0 / table[PROPENSITY]
         asked |= {
-            "least": table[PROPENSITY].min(),  # type: ignore[attr-defined]
+            "least": table[PROPENSITY].min(),
             "inverse": inverse.sum(),
             "square": (inverse * inverse).sum(),
         }
@@ -50,11 +54,11 @@ def exploration(log: Log) -> list[Finding]:
     p = log.part()[PROPENSITY]
     row = log.origin.one(
         log.part().aggregate(
-            low=p.min(),  # type: ignore[attr-defined]
-            high=p.max(),  # type: ignore[attr-defined]
-            mean=p.mean(),  # type: ignore[attr-defined]
-            certain=(p >= CERTAIN).mean(),  # type: ignore[operator]
-            ess_need=(1.0 / p).mean(),  # type: ignore[operator]
+            low=p.min(),
+            high=p.max(),
+            mean=p.mean(),
+            certain=(p >= CERTAIN).mean(),
+            ess_need=(1.0 / p).mean(),
         )
     )
     certain = row["certain"]
@@ -63,7 +67,8 @@ def exploration(log: Log) -> list[Finding]:
     if certain == 1:
         verdict = "blocked"
         sentence = (
-            "Every decision was made with certainty (propensity 0.999 or more), so the log says nothing about other "
+            "Every decision was made with certainty (propensity 0.999 or more), so the log says nothing "
+            "about other "
             "decisions: let chance decide a small share of them first; `jumar plan` tells how many."
         )
     elif certain > 0.9:
@@ -79,8 +84,10 @@ def exploration(log: Log) -> list[Finding]:
 def calibration(log: Log, tally: list[dict[str, Any]]) -> list[Finding]:
     """Mean of 1{A = a}/μ per action, which is 1 when the propensities are true.
 
-    Given what was known before, each term has mean 1 whether or not decisions share a unit, so the terms minus
-    1 are martingale differences and z is their mean over its standard error. Blocked when some |z| > 5 and the
+    Given what was known before, each term has mean 1 whether or not decisions share a unit, so the terms
+    minus
+    1 are martingale differences and z is their mean over its standard error. Blocked when some |z| > 5 and
+    the
     mean is off by more than 2%. An action that is not always available has a mean below 1 by right; then the
     propensities are true only among the available actions, and the sentence says so.
     """
@@ -108,13 +115,16 @@ def calibration(log: Log, tally: list[dict[str, Any]]) -> list[Finding]:
     }
     if not off:
         sentence = (
-            "The propensities agree with how often each action was taken: the mean of 1/propensity per action is 1 "
+            "The propensities agree with how often each action was taken: the mean of 1/propensity per "
+            "action is 1 "
             f"within chance (largest deviation '{worst}': {means[worst]:.3f}, z = {scores[worst]:+.1f})."
         )
         return [Finding(name="calibration", verdict="ok", sentence=sentence, figures=figures)]
     sentence = (
-        f"The propensities do not agree with how often actions were taken: for '{worst}' the mean of 1/propensity "
-        f"is {means[worst]:.3f} where it should be 1 (z = {scores[worst]:+.1f}); {len(off)} of {len(means)} actions "
+        f"The propensities do not agree with how often actions were taken: for '{worst}' the mean of "
+        f"1/propensity "
+        f"is {means[worst]:.3f} where it should be 1 (z = {scores[worst]:+.1f}); {len(off)} of "
+        f"{len(means)} actions "
         "are off. "
     )
     sentence += (
@@ -147,12 +157,15 @@ def support(log: Log, tally: list[dict[str, Any]]) -> Finding:
 def persistence(log: Log, sample: pa.Table) -> list[Finding]:
     """Do decisions of one unit share their randomness, as when each user is assigned one arm for good?
 
-    For consecutive decisions of a unit, with the previous action a' = A_{i−1}, look at T_i = 1{A_i = a'}/μ_i(a') − 1.
-    If decision i was drawn afresh with the logged propensities, T_i has mean zero given everything before it, also
-    when the propensities themselves depend on a'; only the propensity of the action taken is needed. The T_i are
+    For consecutive decisions of a unit, with the previous action a' = A_{i−1}, look at T_i = 1{A_i =
+    a'}/μ_i(a') − 1.
+    If decision i was drawn afresh with the logged propensities, T_i has mean zero given everything before
+    it, also
+    when the propensities themselves depend on a'; only the propensity of the action taken is needed. The T_i
+    are
     martingale differences, so z = ΣT/√ΣT² is about standard normal. A persistent arm makes every T_i = 1/μ_i − 1 > 0.
-    Blocked at z > 5 and mean T > 0.05. A mean below zero may be right (an action that may not be repeated has μ = 0,
-    and the test cannot see that), so it warns.
+    Blocked at z > 5 and mean T > 0.05. A mean below zero may be right (an action that may not be repeated
+    has μ = 0, and the test cannot see that), so it warns.
     """
     if not has_propensity(log) or log.schema.roles.unit is None:
         return []
@@ -182,8 +195,10 @@ def persistence(log: Log, sample: pa.Table) -> list[Finding]:
         verdict, sentence = (
             "blocked",
             (
-                f"Decisions of one unit share their randomness: the action of the decision before is repeated in "
-                f"{repeated:.1%} of {n:,} pairs, {mean:+.0%} more than the propensities allow (z = {z:+.1f}). If each unit "
+                f"Decisions of one unit share their randomness: the action of the decision before is "
+                f"repeated in "
+                f"{repeated:.1%} of {n:,} pairs, {mean:+.0%} more than the propensities allow (z = "
+                f"{z:+.1f}). If each unit "
                 "keeps its arm, keep one row per unit, or log the propensity given what was decided before."
             ),
         )
@@ -191,7 +206,8 @@ def persistence(log: Log, sample: pa.Table) -> list[Finding]:
         verdict, sentence = (
             "warning",
             (
-                f"Units repeat their last action {-mean:.0%} less often than the propensities say (z = {z:+.1f}); right only "
+                f"Units repeat their last action {-mean:.0%} less often than the propensities say (z = "
+                f"{z:+.1f}); right only "
                 "if an action may be unavailable after it was taken."
             ),
         )
@@ -199,7 +215,8 @@ def persistence(log: Log, sample: pa.Table) -> list[Finding]:
         verdict, sentence = (
             "ok",
             (
-                f"Consecutive decisions of a unit look freshly drawn ({n:,} pairs, off by {mean:+.1%}, z = {z:+.1f})."
+                f"Consecutive decisions of a unit look freshly drawn ({n:,} pairs, off by {mean:+.1%}, z = "
+                f"{z:+.1f})."
             ),
         )
     return [Finding(name="shared randomness", verdict=verdict, sentence=sentence, figures=figures)]

@@ -4,6 +4,10 @@ In: the source table and its ``LogSchema``. Out: ``__id``, ``__unit``, ``__hash`
 kind. Nothing runs here. Imported inside ``jumar.logs`` only.
 """
 
+# Ibis' annotations know columns only as bare values.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportIndexIssue=false, reportOptionalSubscript=false, reportCallIssue=false
+
 from __future__ import annotations
 
 import math
@@ -31,8 +35,8 @@ from jumar.logs.split import unit_hash
 
 
 @ibis.udf.scalar.builtin
-def make_timestamp(micros: int) -> ibis.dtype("timestamp(6)"):  # type: ignore[valid-type] # pyright: ignore
-    """Microseconds since 1970 as a timestamp (DuckDB's own function; Ibis knows seconds and milliseconds only)."""
+def make_timestamp(micros: int) -> ibis.dtype("timestamp(6)"):
+    """Microseconds since 1970 as a timestamp (DuckDB's own; Ibis knows seconds and milliseconds only)."""
 
 
 def feature_value(column: ir.Value, feature: Feature) -> ir.Value:
@@ -51,27 +55,27 @@ def feature_value(column: ir.Value, feature: Feature) -> ir.Value:
 def number(column: ir.Value) -> ir.Value:
     """A column as float64 in which null is the only way to be missing."""
     if isinstance(column.type(), dt.String):
-        column = column.try_cast("float64")  # type: ignore[attr-defined]
+        column = column.try_cast("float64")
     elif not isinstance(column.type(), dt.Floating):
         return column.cast("float64")
     value = column.cast("float64")
     # One comparison instead of two tests; NaN sorts above infinity in the engine.
     largest = 1.7976931348623157e308
-    return ibis.ifelse(value.abs() <= largest, value, ibis.null("float64"))  # type: ignore[attr-defined]
+    return ibis.ifelse(value.abs() <= largest, value, ibis.null("float64"))
 
 
 def moment(column: ir.Value, scale: float = 1.0) -> ir.Value:
     """The role ``time`` as timestamp('us'); numbers are seconds since 1970 once multiplied by ``scale``."""
     if isinstance(column.type(), dt.Numeric):
-        return make_timestamp((column.cast("float64") * (scale * 1e6)).round().cast("int64"))  # type: ignore
+        return make_timestamp((column.cast("float64") * (scale * 1e6)).round().cast("int64"))
     if isinstance(column.type(), dt.String):
-        return column.try_cast("timestamp(6)")  # type: ignore[attr-defined]
+        return column.try_cast("timestamp(6)")
     return column.cast("timestamp(6)")
 
 
 def identifier(column: ir.Value) -> ir.StringValue:
     """A decision id or unit as text."""
-    return column.cast("string")  # type: ignore[return-value]
+    return column.cast("string")
 
 
 def action_index(column: ir.Value, actions: Sequence[Action]) -> ir.Value:
@@ -96,13 +100,13 @@ def action_index(column: ir.Value, actions: Sequence[Action]) -> ir.Value:
 
 
 def pmf_array(column: ir.Value, actions: Sequence[Action]) -> ir.Value:
-    """All actions' probabilities as list<double> in the order of ``actions``; maps and structs are looked up."""
+    """All actions' probabilities as list<double> in the order of ``actions``; maps and structs too."""
     kind = column.type()
     if isinstance(kind, dt.Map):
-        looked = [column.get(action, 0.0).cast("float64") for action in actions]  # type: ignore[attr-defined]
+        looked = [column.get(action, 0.0).cast("float64") for action in actions]
         return ibis.array(looked)
     if isinstance(kind, dt.Struct):
-        return ibis.array([column[str(action)].cast("float64") for action in actions])  # type: ignore[index]
+        return ibis.array([column[str(action)].cast("float64") for action in actions])
     return column.cast("array<float64>")
 
 
@@ -113,7 +117,7 @@ def scaled_reward(column: ir.Value, low: float, high: float) -> ir.Value:
         if isinstance(column.type(), dt.Boolean)
         else column.cast("float64")
     )
-    return ((value - low) / (high - low)).clip(0.0, 1.0)  # type: ignore[operator]
+    return ((value - low) / (high - low)).clip(0.0, 1.0)
 
 
 def numbered(table: ir.Table, schema: LogSchema) -> ir.Table:
@@ -140,7 +144,7 @@ def canonical(table: ir.Table, schema: LogSchema, time_scale: float = 1.0) -> ir
     known = context(table, schema)
     values: dict[str, ir.Value] = {ID: known.pop(ID)}
     values[UNIT] = identifier(table[roles.unit]) if roles.unit else values[ID]
-    values[HASH] = unit_hash(values[UNIT])  # type: ignore[arg-type]
+    values[HASH] = unit_hash(values[UNIT])
     if roles.time:
         values[TIME] = moment(table[roles.time], time_scale)
     if roles.action:
@@ -150,7 +154,7 @@ def canonical(table: ir.Table, schema: LogSchema, time_scale: float = 1.0) -> ir
     if roles.propensity:
         values[PROPENSITY] = table[roles.propensity].cast("float64")
     elif roles.pmf:
-        values[PROPENSITY] = values[PMF][values[ACTION]]  # type: ignore[index]
+        values[PROPENSITY] = values[PMF][values[ACTION]]
     if roles.reward:
         values[REWARD] = scaled_reward(table[roles.reward], schema.reward_low, schema.reward_high)
     return table.select(**values, **known)

@@ -4,11 +4,13 @@ In: a source, its roles and features. Out: ``Basics``, the counts of that pass, 
 first impossible column deserves. Imported inside ``jumar.logs`` only.
 """
 
+# Ibis' annotations know columns only as bare values.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportIndexIssue=false, reportOptionalSubscript=false, reportCallIssue=false
+
 from __future__ import annotations
 
-import datetime
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ibis
@@ -17,34 +19,12 @@ import ibis.expr.types as ir
 import msgspec
 
 from jumar.errors import LogError
+from jumar.logs.basics import Basics, ColumnBasics
 from jumar.logs.canonical import action_index, feature_value, moment, number, pmf_array
 from jumar.logs.schema import MAX_ACTIONS, Action, Feature, Roles
 from jumar.logs.source import Source
 
-MANY_VALUES, SOME_VALUES = 100_000, 1_000
-_IDS_AT_ONCE = 4_000_000
 _PMF_TOLERANCE = 1e-6
-
-
-class ColumnBasics(msgspec.Struct, frozen=True, kw_only=True):
-    """What one pass saw of a column: missing values, about how many distinct ones, lowest and highest."""
-
-    nulls: int
-    distinct: int | None = None
-    low: float | None = None
-    high: float | None = None
-    infinite: int = 0
-    example: Any = None
-
-
-class Basics(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of the pass: rows, and the columns by their source name."""
-
-    rows: int
-    columns: dict[str, ColumnBasics]
-    first: datetime.datetime | None = None
-    last: datetime.datetime | None = None
-    reward_outside: int = 0
 
 
 class _Asked:
@@ -59,8 +39,8 @@ class _Asked:
 
     def bad(self, key: str, wrong: ir.Value, example: ir.Value) -> None:
         """Asks how many rows are wrong, and for one of them."""
-        self.ask(f"{key}_count", wrong.sum())  # type: ignore[attr-defined]
-        self.ask(f"{key}_example", example.arbitrary(where=wrong))  # type: ignore[arg-type]
+        self.ask(f"{key}_count", wrong.sum())
+        self.ask(f"{key}_example", example.arbitrary(where=wrong))
 
     def count(self, key: str) -> int:
         return int(self.answers.get(f"{key}_count") or 0)
@@ -149,18 +129,18 @@ def _ask_roles(asked: _Asked, table: ir.Table, roles: Roles, bounds: tuple[float
     if roles.time is not None:
         column = table[roles.time]
         if isinstance(column.type(), dt.Numeric):
-            asked.ask("time_low", column.min().cast("float64"))  # type: ignore[attr-defined]
-            asked.ask("time_high", column.max().cast("float64"))  # type: ignore[attr-defined]
+            asked.ask("time_low", column.min().cast("float64"))
+            asked.ask("time_high", column.max().cast("float64"))
             asked.ask("time_nulls", column.isnull().sum())
         else:
             value = moment(column)
-            asked.ask("time_first", value.min())  # type: ignore[attr-defined]
-            asked.ask("time_last", value.max())  # type: ignore[attr-defined]
+            asked.ask("time_first", value.min())
+            asked.ask("time_last", value.max())
             asked.bad("time_bad", value.isnull(), column.cast("string"))
             asked.ask("time_nulls", value.isnull().sum())
     if roles.propensity is not None:
         p = table[roles.propensity].cast("float64")
-        wrong = p.isnull() | p.isnan() | (p <= 0) | (p > 1)  # type: ignore[attr-defined,operator]
+        wrong = p.isnull() | p.isnan() | (p <= 0) | (p > 1)
         asked.bad("propensity", wrong, p)
         _ask_range(asked, "propensity", p)
     if roles.reward is not None:
@@ -170,14 +150,14 @@ def _ask_roles(asked: _Asked, table: ir.Table, roles: Roles, bounds: tuple[float
         asked.bad("reward", clean.isnull(), r)
         _ask_range(asked, "reward", clean)
         if bounds is not None:
-            outside = (clean < bounds[0]) | (clean > bounds[1])  # type: ignore[operator]
+            outside = (clean < bounds[0]) | (clean > bounds[1])
             asked.bad("reward_outside", outside, clean)
 
 
 def _ask_range(asked: _Asked, key: str, value: ir.Value) -> None:
     asked.ask(f"{key}_nulls", value.isnull().sum())
-    asked.ask(f"{key}_low", value.min())  # type: ignore[attr-defined]
-    asked.ask(f"{key}_high", value.max())  # type: ignore[attr-defined]
+    asked.ask(f"{key}_low", value.min())
+    asked.ask(f"{key}_high", value.max())
 
 
 def _ask_feature(asked: _Asked, key: str, column: ir.Value, feature: Feature) -> None:
@@ -185,22 +165,22 @@ def _ask_feature(asked: _Asked, key: str, column: ir.Value, feature: Feature) ->
     if feature.kind == "number":
         _ask_range(asked, key, value)
         if isinstance(column.type(), dt.Floating):
-            asked.ask(f"{key}_infinite", column.isinf().sum())  # type: ignore[attr-defined]
+            asked.ask(f"{key}_infinite", column.isinf().sum())
         if isinstance(column.type(), dt.String):
             asked.bad(f"{key}_text", value.isnull() & column.notnull(), column)
         return
     asked.ask(f"{key}_nulls", column.isnull().sum())
     if feature.kind in ("boolean", "time"):
-        asked.ask(f"{key}_low", _seconds(value.min()))  # type: ignore[attr-defined]
-        asked.ask(f"{key}_high", _seconds(value.max()))  # type: ignore[attr-defined]
+        asked.ask(f"{key}_low", _seconds(value.min()))
+        asked.ask(f"{key}_high", _seconds(value.max()))
         return
-    asked.ask(f"{key}_distinct", value.approx_nunique())  # type: ignore[attr-defined]
-    asked.ask(f"{key}_seen", value.arbitrary())  # type: ignore[attr-defined]
+    asked.ask(f"{key}_distinct", value.approx_nunique())
+    asked.ask(f"{key}_seen", value.arbitrary())
 
 
 def _seconds(value: ir.Value) -> ir.Value:
     if isinstance(value.type(), dt.Timestamp):
-        return value.epoch_seconds().cast("float64")  # type: ignore[attr-defined]
+        return value.epoch_seconds().cast("float64")
     return value.cast("int8").cast("float64")
 
 
@@ -240,7 +220,8 @@ def _judge_roles(asked: _Asked, roles: Roles) -> None:
             column=roles.propensity,
             count=asked.count("propensity"),
             example=_shown(asked.example("propensity")),
-            remedy="Log the probability with which the action was drawn, or leave the column out with `ignore`; "
+            remedy="Log the probability with which the action was drawn, or leave the column out with "
+            "`ignore`; "
             "then certificates are conditional.",
         )
     if asked.count("reward"):
@@ -286,73 +267,6 @@ def _judge_features(
 def _names(names: Sequence[str]) -> str:
     quoted = [f"'{name}'" for name in names]
     return ", ".join(quoted[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def check_identifiers(source: Source, features: Sequence[Feature], basics: Basics) -> None:
-    """Refuses categories that name the row instead of describing it; says so about all of them at once."""
-    found = []
-    for feature in features:
-        seen = basics.columns[feature.name]
-        about = seen.distinct or 0
-        # The engine's estimate may be a third off; only suspects are counted exactly.
-        suspect = about > 0.6 * MANY_VALUES or (about > 0.6 * SOME_VALUES and about > 0.3 * basics.rows)
-        if feature.kind != "category" or not suspect:
-            continue
-        exact = distinct_count(source, source.table[feature.name], about)
-        if exact > MANY_VALUES or (exact > SOME_VALUES and exact > basics.rows / 2):
-            found.append((feature.name, exact, seen.example))
-    if found:
-        listed = "; ".join(
-            f"'{n}' has {d:,} distinct values, such as {str(e)!r:.40}" for n, d, e in found[:8]
-        )
-        flags = " ".join(f"--ignore {name}" for name, *_ in found)
-        raise LogError(
-            f"{len(found)} categor{'y looks like an identifier' if len(found) == 1 else 'ies look like identifiers'}: "
-            f"{listed}",
-            column=found[0][0],
-            count=basics.rows,
-            example=found[0][2],
-            remedy=f"Leave out with {flags}, or declare one as --unit or --decision-id.",
-        )
-
-
-def hash_slices(column: ir.Value, about: int) -> Iterator[tuple[ir.Value, ir.Value]]:
-    """The column's 64-bit hash with conditions that cut it into slices small enough for memory."""
-    slices = max(1, math.ceil(1.3 * about / _IDS_AT_ONCE))
-    hashed = column.hash()
-    for i in range(slices):
-        yield hashed, (hashed % slices).abs() == i  # type: ignore[attr-defined,operator]
-
-
-def distinct_count(source: Source, column: ir.Value, about: int) -> int:
-    """How many distinct values, counted exactly (up to a 64-bit collision), slice by slice."""
-    total = 0
-    for hashed, here in hash_slices(column, about):
-        part = source.table.filter(here) if about > _IDS_AT_ONCE / 1.3 else source.table
-        total += source.one(part.aggregate(n=hashed.nunique()))["n"]  # type: ignore[attr-defined]
-    return total
-
-
-def check_duplicates(source: Source, name: str, basics: Basics) -> None:
-    """Refuses a log in which two rows carry one decision id."""
-    column = source.table[name]
-    if distinct_count(source, column, basics.rows) == basics.rows:
-        return
-    repeated, example = 0, None
-    for hashed, here in hash_slices(column, basics.rows):
-        groups = (
-            source.table.filter(here).group_by(h=hashed).aggregate(n=ibis._.count(), id=column.arbitrary())
-        )
-        found = source.one(groups.filter(groups.n > 1).aggregate(n=ibis._.n.sum(), id=ibis._.id.min()))
-        repeated += found["n"] or 0
-        example = found["id"] if example is None else example
-    raise LogError(
-        "A decision id must be unique, but some rows share theirs",
-        column=name,
-        count=repeated,
-        example=example,
-        remedy="Remove the repeated rows, or name another column with --decision-id.",
-    )
 
 
 def actions_of(
@@ -407,12 +321,12 @@ def check_pmf(source: Source, roles: Roles, actions: Sequence[Action]) -> None:
         )
     pmf = pmf_array(table[name], actions)
     text = table[name].cast("string")
-    length = pmf.length()  # type: ignore[attr-defined]
+    length = pmf.length()
     asked.bad("length", table[name].isnull() | (length != len(actions)), text)
-    negative = pmf.mins() < 0  # type: ignore[attr-defined]
-    off = (pmf.sums() - 1).abs() > _PMF_TOLERANCE  # type: ignore[attr-defined]
+    negative = pmf.mins() < 0
+    off = (pmf.sums() - 1).abs() > _PMF_TOLERANCE
     asked.bad("sum", ibis.coalesce(off | negative, True), text)
-    taken = pmf[action_index(table[roles.action], actions)]  # type: ignore[index]
+    taken = pmf[action_index(table[roles.action], actions)]
     asked.bad("impossible", ibis.coalesce(taken <= 0, True), text)
     if roles.propensity is not None:
         told = table[roles.propensity].cast("float64")

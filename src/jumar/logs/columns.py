@@ -89,7 +89,8 @@ def feature_columns(schema: ibis.Schema, roles: Roles, options: LogOptions) -> t
     """Every column that is neither a role nor ignored, with its kind, in the order of the source.
 
     Raises:
-        LogError: a named column does not exist, a type that is no feature, a reserved name, or no feature left.
+        LogError: a named column does not exist, a type that is no feature, a reserved name, or no feature
+            left.
     """
     names = list(schema.names)
     for option in ("ignore", "categorical", "numeric", "features"):

@@ -1,8 +1,12 @@
 """Reads a log: opens the source, finds the roles, checks the values, and hands out canonical rows.
 
-In: anything a person keeps decisions in. Out: a ``Log``, which streams. Everything that was assumed on the way
-stands in ``Log.notes``. The floors above use it through ``jumar.logs``.
+In: anything a person keeps decisions in. Out: a ``Log``, which streams. Everything that was assumed on the
+way stands in ``Log.notes``. The floors above use it through ``jumar.logs``.
 """
+
+# Ibis' annotations know columns only as bare values.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportIndexIssue=false, reportOptionalSubscript=false, reportCallIssue=false
 
 from __future__ import annotations
 
@@ -18,20 +22,13 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from jumar.errors import LogError
+from jumar.logs.basics import Basics
 from jumar.logs.canonical import canonical
-from jumar.logs.checks import (
-    Basics,
-    actions_of,
-    check_duplicates,
-    check_identifiers,
-    check_pmf,
-    check_types,
-    distinct_count,
-    look,
-)
+from jumar.logs.checks import actions_of, check_pmf, check_types, look
 from jumar.logs.columns import feature_columns, missing_column, resolve
+from jumar.logs.distinct import check_duplicates, check_identifiers, distinct_count
 from jumar.logs.options import LogOptions, options
-from jumar.logs.schema import HASH, Action, Feature, LogSchema, Part, Roles
+from jumar.logs.schema import HASH, REWARD, Action, Feature, LogSchema, Part, Roles
 from jumar.logs.source import Source, open_source
 from jumar.logs.split import PARTS, in_parts
 
@@ -75,7 +72,7 @@ class Log:
 
     @cached_property
     def _rows_by_part(self) -> dict[str, int]:
-        ask = {part: in_parts(self.canonical[HASH], (part,)).sum() for part in PARTS}  # type: ignore[arg-type]
+        ask = {part: in_parts(self.canonical[HASH], (part,)).sum() for part in PARTS}
         return self.origin.one(self.canonical.aggregate(**ask))
 
     def rows_in(self, *parts: Part) -> int:
@@ -85,6 +82,19 @@ class Log:
         in_parts(ibis.literal(""), parts)  # refuses unknown names
         return sum(self._rows_by_part[part] for part in set(parts))
 
+    def units_in(self, *parts: Part) -> int:
+        """How many distinct units the parts hold together."""
+        table = self.part(*parts)
+        return int(self.origin.one(table.aggregate(n=table[HASH].nunique()))["n"])
+
+    @cached_property
+    def mean_reward(self) -> float:
+        """Mean reward of all rows, in units of the reward."""
+        low, high = self.schema.reward_low, self.schema.reward_high
+        return low + (high - low) * float(
+            self.origin.one(self.canonical.aggregate(m=self.canonical[REWARD].mean()))["m"]
+        )
+
     def part(self, *parts: Part) -> ir.Table:
         """Canonical rows of some parts, lazily; of all when none is named.
 
@@ -92,7 +102,7 @@ class Log:
             OptionError: a part that does not exist.
         """
         table = self.canonical
-        return table.filter(in_parts(table[HASH], parts)) if parts else table  # type: ignore[arg-type]
+        return table.filter(in_parts(table[HASH], parts)) if parts else table
 
     def batches(
         self, *parts: Part, columns: Sequence[str] | None = None, batch_rows: int = 65_536
@@ -137,8 +147,8 @@ def read_log(
     """Reads and checks a log of decisions. Rows stay where they are; a few aggregates run over them.
 
     Args:
-        source: Parquet, CSV or Arrow file, glob or folder; ``file.duckdb`` or ``file.duckdb::table``; a pandas
-            or polars frame; a ``pyarrow.Table``; an Ibis table.
+        source: Parquet, CSV or Arrow file, glob or folder; ``file.duckdb`` or ``file.duckdb::table``; a
+            pandas or polars frame; a ``pyarrow.Table``; an Ibis table.
         reward: the column of what came of the decision; by default ``reward`` or ``value``.
         reward_range: (low, high), the bounds the reward has by its nature, in its own units.
         cap_reward: move rewards beyond the bounds to the bounds; the capped reward is what gets certified.
@@ -148,8 +158,8 @@ def read_log(
         categorical: integer columns that are names, not numbers.
         numeric: text columns that spell numbers.
         features: the only columns to decide on; by default all that are left.
-        config: a TOML file with a ``[log]`` table of these same names; by default ``jumar.toml`` in the current
-            folder. Arguments win over it.
+        config: a TOML file with a ``[log]`` table of these same names; by default ``jumar.toml`` in the
+            current folder. Arguments win over it.
 
     Raises:
         LogError: the source cannot be read, or holds what no log of decisions can hold.
@@ -220,8 +230,8 @@ def reward_bounds(roles: Roles, basics: Basics, chosen: LogOptions) -> tuple[flo
             example=low if low < bounds[0] else high,
             remedy="Widen --reward-range, or cap the reward with --cap-reward.",
         )
-    said = f"{outside:,} rewards beyond {bounds[0]:g} to {bounds[1]:g} were capped; the capped reward is what is certified."
-    return *bounds, [said]
+    said = f"{outside:,} rewards beyond {bounds[0]:g} to {bounds[1]:g} were capped"
+    return *bounds, [f"{said}; the capped reward is what is certified."]
 
 
 def _varying(features: tuple[Feature, ...], basics: Basics, notes: list[str]) -> tuple[Feature, ...]:

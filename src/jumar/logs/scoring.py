@@ -4,6 +4,10 @@ In: the policy's ``LogSchema`` and a source. Out: a ``Log`` in that schema, or p
 pass through. The evaluate and serve floors use it through ``jumar.logs``.
 """
 
+# Ibis' annotations know columns only as bare values.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportIndexIssue=false, reportOptionalSubscript=false, reportCallIssue=false
+
 from __future__ import annotations
 
 import dataclasses
@@ -17,9 +21,11 @@ import msgspec
 import pyarrow as pa
 
 from jumar.errors import LogError
+from jumar.logs.basics import Basics
 from jumar.logs.canonical import action_index, context, numbered
-from jumar.logs.checks import Basics, actions_of, check_duplicates, check_pmf, check_types, look
+from jumar.logs.checks import actions_of, check_pmf, check_types, look
 from jumar.logs.columns import arrow_type, missing_column, refuse_reserved
+from jumar.logs.distinct import check_duplicates
 from jumar.logs.options import LogOptions
 from jumar.logs.read import Log, missing_roles, reward_bounds, time_scale
 from jumar.logs.schema import ID, UNIFORM, Feature, LogSchema, Roles
@@ -43,8 +49,8 @@ def read_for(
     Args:
         policy_schema: what the policy was learned from.
         source: as in ``read_log``, or a ``Log`` that is open already.
-        need: "features" to score rows: no action, propensity or reward is looked for. "decisions" to evaluate:
-            action and reward must be there and sound, by the names of the policy's log.
+        need: "features" to score rows: no action, propensity or reward is looked for. "decisions" to
+            evaluate: action and reward must be there and sound, by the names of the policy's log.
 
     Raises:
         LogError: a feature is missing or changed its type; an action the policy never saw; and everything
@@ -77,7 +83,7 @@ def _for_scoring(policy_schema: LogSchema, origin: Source, here: dict[str, str])
     if action is not None:
         column = _as_logged(origin.table[action], policy_schema, action)
         unseen = column.notnull() & action_index(column, policy_schema.actions).isnull()
-        asked["unseen"], asked["example"] = unseen.sum(), column.arbitrary(where=unseen)  # type: ignore[attr-defined]
+        asked["unseen"], asked["example"] = unseen.sum(), column.arbitrary(where=unseen)
     answers = origin.one(origin.table.aggregate(**asked))
     if answers.get("nameless"):
         raise LogError(
@@ -123,7 +129,8 @@ def _as_logged(column: ir.Value, schema: LogSchema, name: str) -> ir.Value:
     wanted = dt.Boolean if isinstance(first, bool) else dt.Integer if isinstance(first, int) else dt.String
     if not isinstance(column.type(), wanted):
         raise LogError(
-            f"The actions of the policy are of type {type(first).__name__}, but the column is {column.type()}",
+            f"The actions of the policy are of type {type(first).__name__}, but the column is "
+            f"{column.type()}",
             column=name,
             example=first,
             remedy="Cast the column to the type that the policy learned from.",
@@ -201,8 +208,8 @@ def scoring_batches(
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
     """Streams (original columns, canonical columns), row for row, out of one query.
 
-    The canonical batch holds ``__id``, the features, and with a ``salt`` also ``__uniform``: the decision's own
-    number in [0, 1), see ``jumar.logs.split.uniform``.
+    The canonical batch holds ``__id``, the features, and with a ``salt`` also ``__uniform``: the decision's
+    own number in [0, 1), see ``jumar.logs.split.uniform``.
 
     Args:
         log: from ``read_for`` or ``read_log``.
@@ -221,7 +228,7 @@ def scoring_batches(
     table = numbered(origin.table, schema)
     known = context(table, schema)
     if salt is not None:
-        known[UNIFORM] = uniform(salt, known[ID])  # type: ignore[arg-type]
+        known[UNIFORM] = uniform(salt, known[ID])
     originals = list(origin.table.columns)
     asked: dict[str, ir.Value] = {f"o{i}": table[name] for i, name in enumerate(originals)}
     places = []

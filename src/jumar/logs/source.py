@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from jumar.errors import LogError
+from jumar.logs.source_csv import csv_select, file_list, quoted
 
 _FORMATS = {
     "Parquet": (".parquet", ".pq"),
@@ -116,7 +117,7 @@ class _PlainWords:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, _DUCKDB_LIKE):
+        if error is not None and isinstance(error, _DUCKDB_LIKE):
             raise explained(self.name, error) from error
 
 
@@ -154,8 +155,8 @@ def open_source(source: Any, *, csv_types: Mapping[str, str] | None = None) -> S
     """Opens anything that Jumar reads.
 
     Args:
-        source: path, glob or folder (Parquet, CSV, Arrow), ``file.duckdb`` or ``file.duckdb::table``, a pandas
-            or polars frame, a ``pyarrow.Table``, or an Ibis table.
+        source: path, glob or folder (Parquet, CSV, Arrow), ``file.duckdb`` or ``file.duckdb::table``, a
+            pandas or polars frame, a ``pyarrow.Table``, or an Ibis table.
         csv_types: engine types for columns of a CSV file that must not be guessed.
 
     Raises:
@@ -316,15 +317,6 @@ def _view(backend: Any, select: str, name: str) -> ir.Table:
         raise explained(name, error) from error
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _list(files: Sequence[str]) -> str:
-    # The engine expands patterns itself, so a name that holds one must be taken literally.
-    return "[" + ", ".join(_quoted(re.sub(r"([\[*?])", r"[\1]", file)) for file in files) + "]"
-
-
 def _hive(root: str, files: Sequence[str]) -> bool:
     return all("=" in os.path.relpath(os.path.dirname(file), root) for file in files)
 
@@ -335,7 +327,7 @@ def _open_parquet(text: str, root: str, files: list[str]) -> Source:
     except _DUCKDB_LIKE as error:
         raise explained(files[0], error) from error
     options = f"hive_partitioning = {str(_hive(root, files)).lower()}, union_by_name = {len(files) > 1}"
-    table = _view(_connect(), f"SELECT * FROM read_parquet({_list(files)}, {options})", text)
+    table = _view(_connect(), f"SELECT * FROM read_parquet({file_list(files)}, {options})", text)
     return Source(name=text, table=table, files=tuple(files))
 
 
@@ -350,19 +342,11 @@ def _open_arrow(text: str, root: str, files: list[str]) -> Source:
 
 def _open_csv(text: str, files: list[str], csv_types: Mapping[str, str]) -> Source:
     backend = _connect()
-    union = f"union_by_name = {len(files) > 1}"
-    reader: Callable[[str], str] = lambda more: f"SELECT * FROM read_csv({_list(files)}, {union}{more})"  # noqa: E731
     try:
-        # Types are guessed once, from every row: a guess from the first rows fails in the middle of the file.
-        found = backend.con.execute(f"DESCRIBE {reader(', sample_size = -1')}").fetchall()
+        select = csv_select(backend.con, text, files, csv_types)
     except _DUCKDB_LIKE as error:
         raise explained(text, error) from error
-    types = {name: csv_types.get(name, kind) for name, kind, *_ in found}
-    if not types:
-        raise LogError(f"'{text}' has no columns", remedy="A CSV log starts with a line of column names.")
-    pairs = ", ".join(f"{_quoted(name)}: {_quoted(kind)}" for name, kind in types.items())
-    table = _view(backend, reader(f", header = true, types = {{{pairs}}}"), text)
-    return Source(name=text, table=table, files=tuple(files))
+    return Source(name=text, table=_view(backend, select, text), files=tuple(files))
 
 
 def _open_duckdb(text: str, files: list[str], inner: str) -> Source:
@@ -370,7 +354,7 @@ def _open_duckdb(text: str, files: list[str], inner: str) -> Source:
         raise LogError(f"'{text}' names several databases", remedy="Point at one .duckdb file.")
     backend = _connect()
     try:
-        backend.con.execute(f"ATTACH {_quoted(files[0])} AS base (READ_ONLY)")
+        backend.con.execute(f"ATTACH {quoted(files[0])} AS base (READ_ONLY)")
         found = backend.con.execute(
             "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'base' UNION ALL "
             "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = 'base' AND NOT internal "

@@ -4,6 +4,10 @@ In: columns as Ibis expressions. Out: the salted hash of a unit, the parts as ra
 number that belongs to a decision. Pure expressions; the floors above use them through ``jumar.logs``.
 """
 
+# Ibis' annotations know columns only as bare values.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportIndexIssue=false, reportOptionalSubscript=false, reportCallIssue=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -24,7 +28,7 @@ PARTS: Mapping[Part, tuple[float, float]] = MappingProxyType(
 
 
 @ibis.udf.scalar.builtin
-def md5_number_upper(text: str) -> ibis.dtype("uint64"):  # type: ignore[valid-type] # pyright: ignore
+def md5_number_upper(text: str) -> ibis.dtype("uint64"):
     """First eight bytes of the md5 digest of ``text``, little-endian (DuckDB's own function)."""
 
 

@@ -29,7 +29,7 @@ class Size:
     left: int = 76
     right: int = 14
     top: int = 10
-    bottom: int = 44
+    bottom: int = 50
     font: int = 13
 
 

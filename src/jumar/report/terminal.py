@@ -51,8 +51,8 @@ def verdict_panel(certificate: Certificate) -> Panel:
     parts: list[RenderableType] = [Text(words.headline(c), style="bold"), Text(), figures]
     notes = Table.grid(padding=(0, 1))
     for bullet, note in [
-        *(("·", words.clean(reason, 600)) for reason in c.reasons),
         ("·", words.condition(c)),
+        *(("·", words.clean(reason, 600)) for reason in c.reasons),
         ("→", words.enough(c)),
     ]:
         if note:

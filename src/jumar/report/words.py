@@ -155,8 +155,8 @@ def headline(certificate: Certificate) -> str:
     c, metric, sure = certificate, clean(certificate.metric, 60), level(certificate.confidence)
     if c.verdict == "refused":
         if blocked(c):
-            return f"Production stays: this log cannot support a certificate with {sure} confidence."
-        return f"Production stays: no new policy was shown to be at least as good with {sure} confidence."
+            return f"Production stays: an audit stands in the way of a certificate with {sure} confidence."
+        return f"Production stays: no new policy earned a certificate with {sure} confidence."
     scale = Scale(c.production_value)
     better = c.lower_bound is not None and c.lower_bound > 0
     size = f"{scale.show(c.estimate)} {metric}" if c.estimate is not None else metric
@@ -169,29 +169,34 @@ def headline(certificate: Certificate) -> str:
 
 
 def condition(certificate: Certificate) -> str | None:
-    """What a conditional certificate hangs on, in one sentence; None for other verdicts."""
-    if certificate.verdict != "conditional":
+    """What a conditional certificate hangs on; None for other verdicts or where a reason says so already."""
+    c = certificate
+    if c.verdict != "conditional" or any("were estimated, not logged" in reason for reason in c.reasons):
         return None
-    if certificate.gamma is None:
-        return "The condition: production decided with the probabilities that were estimated from the log."
-    error = percent(certificate.gamma, down=True).lstrip("+")
+    if not c.gamma:
+        return "The verdict holds if production's true probabilities are nowhere above the estimates."
     return (
-        "The condition: the policy is not worse than production as long as no decision that it changes "
-        f"was in truth more than {error} likelier under production than was estimated."
+        "The verdict holds if production's true probabilities are at most "
+        f"{100 * c.gamma:.4g}% above the estimates where the policy deviates, "
+        "and not above them elsewhere."
     )
 
 
 def enough(certificate: Certificate) -> str | None:
     """What would be enough after a refusal; None where nobody knows or a reason says so already."""
-    if certificate.rows_needed is None or certificate.verdict != "refused":
+    c = certificate
+    # Fewer rows than there were: the gain was not as large as hoped, and more of them is no remedy.
+    if c.verdict != "refused" or c.rows_needed is None or c.rows_needed <= c.rows:
         return None
-    if any(count(certificate.rows_needed) in reason for reason in certificate.reasons):
+    need = plural(c.rows_needed, "decision")
+    if any(count(c.rows_needed) in reason for reason in c.reasons):
         return None
-    need = plural(certificate.rows_needed, "decision")
-    have = certificate.rows
-    times = certificate.rows_needed / have if have else 0.0
-    ratio = f", {amount(times, figures=2)} times the {count(have)} judged here" if times > 1 else ""
-    return f"About {need} to judge on would be enough{ratio}."
+    times = (
+        f", {amount(c.rows_needed / c.rows, figures=2)} times the {count(c.rows)} judged here"
+        if c.rows
+        else ""
+    )
+    return f"If the gain seen in training is real, about {need} to judge on would be enough{times}."
 
 
 def released(walk: list[WalkPoint]) -> WalkPoint | None:

@@ -1,0 +1,206 @@
+"""What a policy is worth on a log: every estimator with its interval, and the paired bound against production.
+
+In: a policy and a log. Out: ``Evaluation``. The command line and Python users call ``evaluate``; nothing here
+releases anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from jumar.errors import LogError, OptionError
+from jumar.evaluate.certificate import Deviation, Record
+from jumar.evaluate.estimators import Estimate, Estimator
+from jumar.features import read_blocks
+from jumar.learn.data import unit_codes
+from jumar.logs import Log, read_for
+from jumar.policy import Policy, Scorer, in_order, load_policy
+
+NUMBERS_PER_BATCH, LARGEST_BATCH = 8_000_000, 65_536
+OUTPUTS = ("pmf", "clone", "q")
+
+
+class Evaluation(Record, frozen=True, kw_only=True):
+    """Estimates of a policy's value, in units of the reward, per decision.
+
+    Attributes:
+        policy: short name of the policy.
+        rows, rows_left_out: decisions used, and those of units that the policy was fitted on.
+        confidence: of every interval and of the bound.
+        production: the logged mean reward.
+        ips, snips, dm, dr: the policy's value by four estimators.
+        gain: V(π) − V(μ), paired, with a two-sided interval for many rows.
+        gain_bound: the same with a lower bound that holds for any number of rows.
+        deviation: how far the policy is from production on these rows.
+        estimated_propensities: no propensities were logged; the clone's stand in, and nothing is guaranteed.
+        notes: what was assumed, in plain sentences.
+    """
+
+    policy: str
+    rows: int
+    rows_left_out: int
+    confidence: float
+    production: Estimate
+    ips: Estimate
+    snips: Estimate
+    dm: Estimate
+    dr: Estimate
+    gain: Estimate
+    gain_bound: Estimate
+    deviation: Deviation
+    estimated_propensities: bool
+    notes: list[str]
+
+
+class _Weights:
+    """Streaming sums of w for the deviation."""
+
+    def __init__(self) -> None:
+        self.sums = np.zeros(4)
+        self.largest, self.rows = 0.0, 0
+
+    def update(self, w: np.ndarray) -> None:
+        """Add rows."""
+        positive = w[w > 0]
+        entropy = float((positive * np.log(positive)).sum())
+        self.sums += [w.sum(), (w**2).sum(), np.maximum(1 - w, 0).sum(), entropy]
+        self.largest, self.rows = max(self.largest, float(w.max(initial=0.0))), self.rows + len(w)
+
+    def deviation(self) -> Deviation:
+        """What the sums say."""
+        total, squares, short, entropy = self.sums
+        rows = max(self.rows, 1)
+        return Deviation(
+            kl=entropy / rows,
+            changed=short / rows,
+            ess=total**2 / squares if squares else 0.0,
+            max_weight=self.largest,
+        )
+
+
+def evaluate(
+    policy: Policy | str | os.PathLike[str],
+    log: Log | Any,
+    *,
+    confidence: float = 0.95,
+    rows: Literal["unseen", "all"] = "unseen",
+) -> Evaluation:
+    """Estimate the value of a policy from a log that another policy wrote.
+
+    Args:
+        policy: a policy or its folder.
+        log: a ``Log`` or anything ``read_log`` reads; action and reward are looked for by the names of the policy's
+            own log.
+        confidence: of every interval and of the bound.
+        rows: "unseen" leaves out all units of the half of the hash range that the policy was fitted on, so that no
+            estimate is flattered; "all" uses every row, right only for a log with none of the rows it was fitted on.
+
+    Raises:
+        LogError: the log does not fit the policy, or no row is left.
+        PolicyError: the folder holds no sound policy.
+    """
+    if not 0.5 <= confidence < 1:
+        raise OptionError(
+            "The confidence must be at least 0.5 and below 1", example=confidence, remedy="Try --confidence 0.95."
+        )
+    chosen = policy if isinstance(policy, Policy) else load_policy(policy)
+    opened = read_for(chosen.card.log_schema, log, need="decisions")
+    roles = opened.schema.roles
+    logged = roles.propensity is not None or roles.pmf is not None
+    estimator = Estimator(clustered=roles.unit is not None, confidence=confidence)
+    weights = _Weights()
+    scorer = chosen.scorer(*OUTPUTS)
+    for part, w in in_order(lambda batch: _judge(batch, chosen, scorer, confidence, roles.unit), _batches(opened, chosen, rows)):
+        estimator = estimator.merge(part)
+        weights.update(w)
+    if not weights.rows:
+        raise LogError(
+            "No decision is left to evaluate on: all belong to units that the policy was fitted on",
+            count=opened.rows,
+            remedy="Evaluate on another log, or on all rows with --rows all if this log is new to the policy.",
+        )
+    return _evaluation(chosen, opened, estimator, weights, confidence, rows, logged)
+
+
+def _batches(log: Log, policy: Policy, rows: Literal["unseen", "all"]) -> Iterator[pa.RecordBatch]:
+    """The rows to evaluate on."""
+    size = int(np.clip(NUMBERS_PER_BATCH // (3 * len(policy.actions)), 256, LARGEST_BATCH))
+    return log.batches("gate", batch_rows=size) if rows == "unseen" else log.batches(batch_rows=size)
+
+
+def _judge(
+    batch: pa.RecordBatch, policy: Policy, scorer: Scorer, confidence: float, unit: str | None
+) -> tuple[Estimator, np.ndarray]:
+    """The estimator's sums, and the weights, of one batch."""
+    pmf, clone, q = scorer.run(read_blocks(batch, policy.card.features))
+    action = np.asarray(batch.column("__action")).astype(np.int64)[:, None]
+    logged = "__propensity" in batch.schema.names
+    mu = np.asarray(batch.column("__propensity")) if logged else np.take_along_axis(clone, action, axis=1)[:, 0]
+    w = np.take_along_axis(pmf, action, axis=1)[:, 0] / mu
+    part = Estimator(clustered=unit is not None, confidence=confidence)
+    part.update(
+        w,
+        np.asarray(batch.column("__reward")),
+        prediction=np.take_along_axis(q, action, axis=1)[:, 0],
+        direct=(pmf * q).sum(axis=1),
+        unit=unit_codes(batch.column("__hash")).astype(np.int64) if unit is not None else None,
+    )
+    return part, w
+
+
+def _evaluation(
+    policy: Policy,
+    log: Log,
+    estimator: Estimator,
+    weights: _Weights,
+    confidence: float,
+    rows: str,
+    logged: bool,
+) -> Evaluation:
+    """All estimates in units of the reward."""
+    low, high = policy.card.log_schema.reward_low, policy.card.log_schema.reward_high
+    paired = estimator.paired_gain()
+    notes = list(log.notes)
+    if rows == "unseen":
+        notes.append(f"{log.rows - weights.rows:,} decisions of units that the policy may have been fitted on were left out.")
+    if not logged:
+        notes.append("No propensities were logged: the clone's stand in for them, and no bound is guaranteed.")
+    notes.append("The interval of the direct method does not know how wrong its model is.")
+
+    def value(estimate: Estimate) -> Estimate:
+        return in_units(estimate, high - low, low)
+
+    return Evaluation(
+        policy=policy.name,
+        rows=weights.rows,
+        rows_left_out=log.rows - weights.rows,
+        confidence=confidence,
+        production=value(estimator.logged()),
+        ips=value(estimator.ips()),
+        snips=value(estimator.snips()),
+        dm=value(estimator.dm()),
+        dr=value(estimator.dr()),
+        gain=in_units(paired.interval, high - low, 0.0),
+        gain_bound=in_units(paired.guaranteed, high - low, 0.0),
+        deviation=weights.deviation(),
+        estimated_propensities=not logged,
+        notes=notes,
+    )
+
+
+def in_units(estimate: Estimate, scale: float, shift: float) -> Estimate:
+    """An estimate on [0, 1] in units of the reward; differences take no shift."""
+    error = estimate.standard_error
+    return msgspec.structs.replace(
+        estimate,
+        value=shift + scale * estimate.value,
+        standard_error=None if error is None else scale * error,
+        low=shift + scale * estimate.low,
+        high=None if estimate.high is None else shift + scale * estimate.high,
+    )

@@ -1,0 +1,103 @@
+"""The certificate: what a gate's result lets one say, and what a refusal before the gate says.
+
+In: the log, the plan, the gate's result. Out: ``Certificate``.
+"""
+
+from __future__ import annotations
+
+import jumar
+from jumar.evaluate.certificate import Certificate, Finding
+from jumar.evaluate.gate import GateResult
+from jumar.evaluate.plan import GatePlan
+from jumar.logs import Log
+
+NOT_WORSE = "The policy's average {metric} per decision is not below production's."
+FRESH = (
+    "Every decision was randomised afresh, with the logged probability, given what was known at that moment."
+)
+ESTIMATED = (
+    "No propensities were logged: the verdict supposes that the estimated ones are not too low by more than the "
+    "factor 1 + Γ that is stated, where the policy deviates."
+)
+FUTURE = "Tomorrow is like the days of the log: the certificate speaks of the decisions that were logged."
+BOUNDED = "The {metric} lies between {low:g} and {high:g}, as declared{capped}."
+ONCE = "The rows of the gate were used for this one attempt and chose nothing before it."
+
+
+def certificate_of(log: Log, plan: GatePlan, result: GateResult, policy_sha256: str | None) -> Certificate:
+    """Put a gate's result into words and figures, in units of the reward."""
+    released = None if result.released is None else result.walk[result.released]
+    production = result.production_value
+    relative = production > 0
+    return Certificate(
+        verdict=result.verdict,
+        confidence=plan.confidence,
+        metric=metric_of(log),
+        claim=NOT_WORSE.format(metric=metric_of(log)),
+        estimate=result.estimate,
+        lower_bound=result.lower_bound,
+        relative_estimate=result.estimate / production if relative else None,
+        relative_lower_bound=result.lower_bound / production if relative else None,
+        production_value=production,
+        rows=result.rows,
+        units=_units_in_gate(log, result.rows),
+        temperature=released.temperature if released else None,
+        deviation=released.deviation if released else None,
+        gamma=result.gamma,
+        audits=result.findings,
+        reasons=result.reasons,
+        assumptions=assumptions_of(log, estimated=plan.estimated_propensities),
+        rows_needed=result.rows_needed,
+        reward_low=log.schema.reward_low,
+        reward_high=log.schema.reward_high,
+        manifest_sha256=plan.sha256(),
+        policy_sha256=policy_sha256,
+        jumar_version=jumar.__version__,
+    )
+
+
+def refusal_before_gate(
+    log: Log, findings: list[Finding], reasons: list[str], confidence: float
+) -> Certificate:
+    """A refusal that needed no gate: the log itself is not fit to learn from or to judge on."""
+    mean = log.mean_reward
+    return Certificate(
+        verdict="refused",
+        confidence=confidence,
+        metric=metric_of(log),
+        claim=NOT_WORSE.format(metric=metric_of(log)),
+        estimate=None,
+        lower_bound=None,
+        relative_estimate=None,
+        relative_lower_bound=None,
+        production_value=mean,
+        rows=log.rows_in("gate"),
+        units=_units_in_gate(log, log.rows_in("gate")),
+        temperature=None,
+        deviation=None,
+        audits=[finding for finding in findings if finding.verdict == "blocked"],
+        reasons=reasons,
+        assumptions=assumptions_of(log, estimated=not (log.schema.roles.propensity or log.schema.roles.pmf)),
+        reward_low=log.schema.reward_low,
+        reward_high=log.schema.reward_high,
+        jumar_version=jumar.__version__,
+    )
+
+
+def metric_of(log: Log) -> str:
+    """What is certified, by the name of its column."""
+    return f"capped {log.schema.roles.reward}" if log.schema.cap_reward else str(log.schema.roles.reward)
+
+
+def assumptions_of(log: Log, *, estimated: bool) -> list[str]:
+    """What the certificate takes for granted, in plain sentences."""
+    capped = "; what lies beyond counts as the bound" if log.schema.cap_reward else ""
+    bounded = BOUNDED.format(
+        metric=metric_of(log), low=log.schema.reward_low, high=log.schema.reward_high, capped=capped
+    )
+    return [ESTIMATED if estimated else FRESH, bounded, ONCE, FUTURE]
+
+
+def _units_in_gate(log: Log, rows: int) -> int:
+    """Distinct units among the gate's rows."""
+    return rows if log.schema.roles.unit is None else log.units_in("gate")

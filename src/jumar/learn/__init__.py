@@ -1,0 +1,9 @@
+"""Learners: each turns training rows into a clone of production and action values around it.
+
+In: chunks of training rows. Out: parameters. A learner is one file; ``loop`` fits them all.
+"""
+
+from jumar.learn.loop import FitConfig, FitResult, fit
+from jumar.learn.one_step import OneStep, OneStepConfig, fit_one_step
+
+__all__ = ["FitConfig", "FitResult", "OneStep", "OneStepConfig", "fit", "fit_one_step"]

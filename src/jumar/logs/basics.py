@@ -1,0 +1,32 @@
+"""What the checking pass saw: counts, ranges and examples of every column.
+
+In: nothing. Out: the records ``Basics`` and ``ColumnBasics``. Imported inside ``jumar.logs`` only.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+
+
+class ColumnBasics(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pass saw of a column: missing values, about how many distinct ones, lowest and highest."""
+
+    nulls: int
+    distinct: int | None = None
+    low: float | None = None
+    high: float | None = None
+    infinite: int = 0
+    example: Any = None
+
+
+class Basics(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts of the pass: rows, and the columns by their source name."""
+
+    rows: int
+    columns: dict[str, ColumnBasics]
+    first: datetime.datetime | None = None
+    last: datetime.datetime | None = None
+    reward_outside: int = 0
