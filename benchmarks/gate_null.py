@@ -1,8 +1,8 @@
 """How often does the gate release a policy that is no better? And how often does the usual test?
 
 In: nothing. Out: a table of false-release rates with 99% Clopper–Pearson lower limits, from multinomial
-counts over the few values that d can take in each case. It exits 1 if a limit of the gate exceeds α, or if the
-negative control (a t-test where a rare loss is what the policy costs) does not break.
+counts over the few values that d can take in each case. It exits 1 if a limit of the gate exceeds α, or if
+the negative control (a t-test where a rare loss is what the policy costs) does not break.
 Run: python benchmarks/gate_null.py [--quick]
 """
 

@@ -38,7 +38,7 @@ def test_planned_power_is_reached(base: float, relative: float, explored: float,
 
 
 def test_second_moment_of_exploration_against_enumeration():
-    # ε = 0.4, four actions: favourite 0.7, others 0.1; policy elsewhere: 0.9·1 + 0.1·81 = 9; same: 0.3 + 0.7·(3/7)².
+    # ε = 0.4, four actions: favourite 0.7, others 0.1. Elsewhere: 0.9·1 + 0.1·81 = 9. Same: 0.3 + 0.7·(3/7)².
     assert exploration_second_moment(0.4, 4, 1.0, 1.0) == pytest.approx(9.0)
     assert exploration_second_moment(0.4, 4, 0.0, 1.0) == pytest.approx(0.3 + 0.7 * (3 / 7) ** 2)
 

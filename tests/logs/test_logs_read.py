@@ -113,7 +113,7 @@ def test_without_ids_rows_are_named_by_position(frame: pd.DataFrame, tmp_path: P
     log = read_log(tmp_path / "a.parquet")
     got = rows_of(log)
     assert list(got["__id"]) == [str(i) for i in range(len(frame))]
-    assert (got["__unit"] == got["__id"]).all()
+    assert list(got["__unit"]) == list(got["__id"])
     assert log.units == log.rows
     assert any("position" in note for note in log.notes)
     assert any("own unit" in note for note in log.notes)
@@ -233,7 +233,7 @@ def test_pmf_gives_the_propensity(frame: pd.DataFrame, shape: str) -> None:
     log = read_log(table.append_column("pmf", pa.array([value] * len(frame), kind)))
     got = rows_of(log)
     np.testing.assert_array_equal(got["__propensity"], frame.propensity)
-    np.testing.assert_array_equal(np.stack(got["__pmf"]), [[0.25, 0.5, 0.25]] * len(frame))
+    np.testing.assert_array_equal(got["__pmf"].tolist(), [[0.25, 0.5, 0.25]] * len(frame))
 
 
 def test_numeric_time_is_read_by_magnitude(frame: pd.DataFrame) -> None:
@@ -245,13 +245,13 @@ def test_numeric_time_is_read_by_magnitude(frame: pd.DataFrame) -> None:
         ("ns", "nanoseconds"),
     ):
         log = read_log(frame.assign(time=frame.time.astype(f"datetime64[{unit}]").astype("int64")))
-        pd.testing.assert_series_equal(rows_of(log)["__time"], expected)
+        assert list(rows_of(log)["__time"]) == list(expected)
         assert any(f"read as {word} " in note for note in log.notes)
 
 
 def test_zoned_times_become_utc(frame: pd.DataFrame) -> None:
     zoned = frame.assign(time=frame.time.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"))
-    pd.testing.assert_series_equal(rows_of(read_log(zoned))["__time"], rows_of(read_log(frame))["__time"])
+    assert list(rows_of(read_log(zoned))["__time"]) == list(rows_of(read_log(frame))["__time"])
 
 
 def test_settings_come_from_the_file_and_arguments_win(

@@ -4,6 +4,12 @@ In: logged rows and the probabilities that policies give the logged actions. Out
 the learners imports these names; below it, ``capital`` is the statistics and ``gate`` the verdict.
 """
 
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
 from jumar.evaluate.capital import Bets, Capital, GateError, default_bets
 from jumar.evaluate.certificate import (
     Certificate,
@@ -25,6 +31,9 @@ from jumar.evaluate.planner import (
     rows_needed,
     rows_to_explore,
 )
+
+if TYPE_CHECKING:
+    from jumar.evaluate.policies import Evaluation
 
 __all__ = [
     "Bets",
@@ -59,3 +68,15 @@ __all__ = [
     "rows_to_explore",
     "snips",
 ]
+
+
+class _CallablePackage(ModuleType):
+    """``jumar.evaluate(policy, log)`` and ``from jumar.evaluate import Capital`` are both what a user expects."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Evaluation:
+        from jumar.evaluate.policies import evaluate
+
+        return evaluate(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

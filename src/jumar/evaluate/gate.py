@@ -9,12 +9,12 @@ the first candidate in that order that is truly no better than production: to re
 its own capital must have reached 1/α, which happens with probability ≤ α. Whatever else is demanded of
 those that passed (audits, the primary, effective rows) can only release less.
 
-Estimated propensities. With the clone's μ̂ in place of μ the claim is conditional. Suppose μ ≤ (1 + Γ)·μ̂
-where the policy's probability differs from the clone's by more than 5%, and μ ≤ μ̂ elsewhere. With ŵ =
-π/μ̂ then d ≥ d_Γ = (ŵ/(1 + Γ·[|ŵ − 1| > 0.05]) − 1)·r ≥ −1 row by row, so a capital on d_Γ vouches for
-V(π) ≥ V(μ). It falls as Γ grows; the largest Γ of a fixed grid at which the walk still passes is
-reported. Were that claim false, the smallest Γ of the grid whose supposition holds would have passed as
-well: that has probability ≤ α.
+Estimated propensities. With the clone's μ̂ in place of μ the claim is conditional. Suppose μ ≤ (1 + Γ)·μ̂ where
+the policy's probability differs from the clone's by more than 5%, and μ ≤ μ̂ elsewhere. With ŵ = π/μ̂ then
+d ≥ d_Γ = (ŵ/(1 + Γ·[|ŵ − 1| > 0.05]) − 1)·r ≥ −1 row by row, so a walk over capitals on d_Γ vouches for
+V(π) ≥ V(μ). Each Γ of a fixed grid has its own walk, and the largest Γ up to which all walks reach the released
+candidate is reported. Were its claim false, the walk at the smallest Γ of the grid whose supposition is true
+would have released it as well: that has probability ≤ α.
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from jumar.evaluate.capital import Capital, Floats, GateError
 from jumar.evaluate.certificate import Finding, WalkPoint
-from jumar.evaluate.plan import CandidatePlan, GatePlan, plan_gate
+from jumar.evaluate.plan import CandidatePlan, GatePlan, pessimistic, plan_gate
 from jumar.evaluate.reasons import Evidence, enough_rows, why
 from jumar.evaluate.weights import WeightAudit
 
 __all__ = [
-    "GAMMAS",
     "CandidatePlan",
     "Gate",
     "GatePlan",
@@ -44,8 +43,6 @@ __all__ = [
     "walk",
 ]
 
-GAMMAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
-AGREES = 0.05  # π and the clone agree on an action where π/μ̂ is this close to 1
 _ROUNDING = 1e-6  # probabilities from single-precision policies
 _ROWS_AT_ONCE = 32_768
 
@@ -121,8 +118,7 @@ class Gate:
         self.plan = plan
         self.actions = None if actions is None else [str(one) for one in actions]
         bets = [one.bets() for one in plan.candidates]
-        gammas = GAMMAS if plan.estimated_propensities else GAMMAS[:1]
-        self.capitals = [Capital(bets) for _ in gammas]  # by Γ; the first is the plain d
+        self.capitals = [Capital(bets) for _ in plan.gammas]  # the first is the plain d
         self.audit = WeightAudit(plan)
         self.gain = np.zeros((2, len(bets)))  # Σd, Σd²
         self.reward = np.zeros(2)  # Σr, Σr²
@@ -177,12 +173,8 @@ class Gate:
         self, w: Floats, r: Floats, mu: Floats, action: NDArray[np.integer], mass: Floats | None
     ) -> None:
         d = (w - 1.0) * r[:, None]
-        for gamma, capital in zip(GAMMAS, self.capitals, strict=False):
-            if gamma == 0.0:
-                capital.update(d)
-            else:
-                deviates = np.abs(w - 1.0) > AGREES
-                capital.update((w / (1.0 + gamma * deviates) - 1.0) * r[:, None])
+        for gamma, capital in zip(self.plan.gammas, self.capitals, strict=True):
+            capital.update(d if gamma == 0.0 else pessimistic(d, w, gamma))
         self.audit.update(w, d, mu, action, mass)
         self.gain += [d.sum(axis=0), np.square(d).sum(axis=0)]
         self.reward += [r.sum(), np.square(r).sum()]
@@ -320,13 +312,13 @@ class Gate:
         return points
 
     def _gamma(self, released: int) -> float:
-        """The largest Γ of the grid at which the walk still reaches the released candidate."""
-        reached = [
-            gamma
-            for gamma, capital in zip(GAMMAS, self.capitals, strict=True)
-            if released in walk(capital.log_value, self.plan.order, self.plan.alpha)
-        ]
-        return max(reached)
+        """The largest Γ of the grid up to which every walk reaches the released candidate."""
+        plan, reached = self.plan, 0.0
+        for gamma, order, capital in zip(plan.gammas, plan.gamma_orders, self.capitals, strict=True):
+            if released not in walk(capital.log_value, order, plan.alpha):
+                break
+            reached = gamma
+        return reached
 
     def _evidence(self, passed: int, released: int | None) -> Evidence:
         """What the reasons are made of; figures of the first candidate tested are in [0, 1]."""

@@ -30,6 +30,9 @@ BETTING_ALPHA = 0.001
 PRIMARY_SHARE = 0.9
 # No certificate on fewer effective rows than this: see weights.
 LEAST_ESS = 50.0
+# By how much estimated propensities may be too small, and how near π/μ̂ is to 1 where π and the clone agree.
+GAMMAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
+AGREES = 0.05
 
 
 class CandidatePlan(Record, frozen=True, kw_only=True):
@@ -67,6 +70,8 @@ class GatePlan(Record, frozen=True, kw_only=True):
 
     Attributes:
         order: candidates in the order of their tests, each at the full alpha, up to the first failure.
+        gammas: the grid of Γ that is tested; only 0 where propensities were logged.
+        gamma_orders: the order of tests at each Γ; the first is ``order``.
         primary: the candidate that promises the best lower bound.
         bound_alpha: the error probability at which each candidate's lower bound is computed; sums to ≤
             alpha.
@@ -82,6 +87,8 @@ class GatePlan(Record, frozen=True, kw_only=True):
     seed: int
     candidates: list[CandidatePlan]
     order: list[int]
+    gammas: list[float]
+    gamma_orders: list[list[int]]
     primary: int
     bound_alpha: list[float]
     supported: list[bool]
@@ -171,13 +178,17 @@ def plan_gate(
         rows_planned,
         alpha,
     )
+    order = order_of_tests(candidates)
+    gammas = GAMMAS if estimated_propensities else GAMMAS[:1]
     return GatePlan(
         confidence=1.0 - alpha if confidence is None else confidence,
         alpha=alpha,
         rows_planned=int(rows_planned),
         seed=seed,
         candidates=candidates,
-        order=order_of_tests(candidates),
+        order=order,
+        gammas=list(gammas),
+        gamma_orders=[order, *(_order_at(gamma, d, w, order) for gamma in gammas[1:])],
         primary=primary,
         bound_alpha=bound_alpha(alpha, primary, len(candidates)),
         supported=[bool(one) for one in np.asarray(supported, dtype=bool)],
@@ -256,6 +267,23 @@ def order_of_tests(candidates: Sequence[CandidatePlan]) -> list[int]:
         return (ess is not None and ess < 2.0 * LEAST_ESS, -candidates[k].validation_z, k)
 
     return sorted(range(len(candidates)), key=key)
+
+
+def pessimistic(d: Floats, w: Floats, gamma: float) -> Floats:
+    """d_Γ = (w/(1 + Γ·[|w − 1| > 0.05]) − 1)·r from d = (w − 1)·r; arrays of one shape."""
+    deviates = np.abs(w - 1.0) > AGREES
+    factor = np.divide(w / (1.0 + gamma) - 1.0, w - 1.0, out=np.ones_like(w), where=deviates)
+    return d * factor
+
+
+def _order_at(gamma: float, d: Floats, w: Floats | None, order: list[int]) -> list[int]:
+    """By falling z-score of d_Γ: small deviations are the first to fail as Γ grows."""
+    if w is None:
+        return order
+    lowered = pessimistic(d, w, gamma)
+    spread = lowered.std(axis=0)
+    z = np.divide(lowered.mean(axis=0), spread, out=np.zeros_like(spread), where=spread > 0)
+    return sorted(order, key=lambda k: -float(z[k]))
 
 
 def primary_candidate(gain: Floats, second_moment: Floats, rows: int, alpha: float) -> int:

@@ -14,13 +14,13 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
-from jumar.records import Finding
 from jumar.logs.audit_drift import drift
 from jumar.logs.audit_leakage import filled_afterwards, knows_the_action, knows_the_reward
 from jumar.logs.audit_propensity import action_tally, calibration, exploration, persistence, support
 from jumar.logs.read import Log
 from jumar.logs.schema import HASH, REWARD, TIME, UNIT
 from jumar.logs.split import PARTS, hex_bound
+from jumar.records import Finding
 
 SAMPLE_ROWS = 200_000
 _FEW_ROWS = 1_000

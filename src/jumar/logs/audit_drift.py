@@ -17,9 +17,9 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from jumar.records import Finding
 from jumar.logs.read import Log
 from jumar.logs.schema import ACTION, REWARD, TIME
+from jumar.records import Finding
 
 PERIODS = 10
 _LARGE, _LARGE_FEATURE, _Z = 0.1, 0.25, 5.0

@@ -4,15 +4,18 @@ In: a ``Log`` and its sample. Out: three findings: features that know the reward
 action was drawn, and features that look filled in afterwards. Used by ``audit`` only.
 """
 
+# The compute functions of Arrow are made when it is imported, where no checker sees them.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jumar.records import Finding
 from jumar.logs.read import Log
 from jumar.logs.schema import ACTION, PROPENSITY, REWARD, Feature
+from jumar.records import Finding
 
 _BINS, _LEVELS = 20, 200
 _NEARLY = 0.9
@@ -86,11 +89,9 @@ def knows_the_action(log: Log, sample: pa.Table) -> Finding:
     """Blocks on a feature that foretells the draw better than the propensities permit.
 
     In every group g of a feature's values, half of the rows choose the most frequent action a(g). On the
-    other half
-    1{A = a(g)}/μ has mean 1 if the feature was known before the draw and the propensities are true. Blocked
-    at
-    z > 6 and a mean more than 5% above 1. Without propensities, warns of a feature that tells the action in
-    99% of the rows where always guessing the most frequent one is right in under 90%.
+    other half 1{A = a(g)}/μ has mean 1 if the feature was known before the draw and the propensities are
+    true. Blocked at z > 6 and a mean more than 5% above 1. Without propensities, warns of a feature that
+    tells the action in 99% of the rows where always guessing the most frequent one is right in under 90%.
     """
     action = sample[ACTION].to_numpy()
     p = sample[PROPENSITY].to_numpy() if PROPENSITY in sample.column_names else None

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jumar.records import Finding
 from jumar.logs.read import Log
 from jumar.logs.schema import ACTION, ID, PROPENSITY, TIME, UNIT
+from jumar.records import Finding
 
 CERTAIN = 0.999
 _Z, _OFF = 5.0, 0.02
@@ -58,7 +58,6 @@ def exploration(log: Log) -> list[Finding]:
             high=p.max(),
             mean=p.mean(),
             certain=(p >= CERTAIN).mean(),
-            ess_need=(1.0 / p).mean(),
         )
     )
     certain = row["certain"]
@@ -68,8 +67,7 @@ def exploration(log: Log) -> list[Finding]:
         verdict = "blocked"
         sentence = (
             "Every decision was made with certainty (propensity 0.999 or more), so the log says nothing "
-            "about other "
-            "decisions: let chance decide a small share of them first; `jumar plan` tells how many."
+            "about other decisions: let chance decide a small share of them first; `jumar plan` tells how many."
         )
     elif certain > 0.9:
         verdict = "warning"
@@ -85,11 +83,9 @@ def calibration(log: Log, tally: list[dict[str, Any]]) -> list[Finding]:
     """Mean of 1{A = a}/μ per action, which is 1 when the propensities are true.
 
     Given what was known before, each term has mean 1 whether or not decisions share a unit, so the terms
-    minus
-    1 are martingale differences and z is their mean over its standard error. Blocked when some |z| > 5 and
-    the
-    mean is off by more than 2%. An action that is not always available has a mean below 1 by right; then the
-    propensities are true only among the available actions, and the sentence says so.
+    minus 1 are martingale differences and z is their mean over its standard error. Blocked when some |z| > 5
+    and the mean is off by more than 2%. An action that is not always available has a mean below 1 by right;
+    then the propensities are true only among the available actions, and the sentence says so.
     """
     if not has_propensity(log):
         return []
@@ -158,14 +154,11 @@ def persistence(log: Log, sample: pa.Table) -> list[Finding]:
     """Do decisions of one unit share their randomness, as when each user is assigned one arm for good?
 
     For consecutive decisions of a unit, with the previous action a' = A_{i−1}, look at T_i = 1{A_i =
-    a'}/μ_i(a') − 1.
-    If decision i was drawn afresh with the logged propensities, T_i has mean zero given everything before
-    it, also
-    when the propensities themselves depend on a'; only the propensity of the action taken is needed. The T_i
-    are
-    martingale differences, so z = ΣT/√ΣT² is about standard normal. A persistent arm makes every T_i = 1/μ_i − 1 > 0.
-    Blocked at z > 5 and mean T > 0.05. A mean below zero may be right (an action that may not be repeated
-    has μ = 0, and the test cannot see that), so it warns.
+    a'}/μ_i(a') − 1. If decision i was drawn afresh with the logged propensities, T_i has mean zero given
+    everything before it, also when the propensities themselves depend on a'; only the propensity of the
+    action taken is needed. The T_i are martingale differences, so z = ΣT/√ΣT² is about standard normal. A
+    persistent arm makes every T_i = 1/μ_i − 1 > 0. Blocked at z > 5 and mean T > 0.05. A mean below zero may
+    be right (an action that may not be repeated has μ = 0, and the test cannot see that), so it warns.
     """
     if not has_propensity(log) or log.schema.roles.unit is None:
         return []

@@ -34,8 +34,8 @@ from jumar.logs.schema import (
 from jumar.logs.split import unit_hash
 
 
-@ibis.udf.scalar.builtin
-def make_timestamp(micros: int) -> ibis.dtype("timestamp(6)"):
+@ibis.udf.scalar.builtin(signature=(("int64",), "timestamp(6)"))
+def make_timestamp(micros: ir.Value) -> ir.Value:
     """Microseconds since 1970 as a timestamp (DuckDB's own; Ibis knows seconds and milliseconds only)."""
 
 

@@ -51,7 +51,7 @@ def resolve(schema: ibis.Schema, options: LogOptions) -> tuple[Roles, list[str]]
     Raises:
         LogError: a named column does not exist, two roles claim one column, or action or reward has none.
     """
-    names, notes = list(schema.names), []
+    names, notes = list(schema), []
     named = {role: getattr(options, role) for role in CONVENTIONS if getattr(options, role)}
     for role, name in named.items():
         if name not in names:
@@ -92,7 +92,7 @@ def feature_columns(schema: ibis.Schema, roles: Roles, options: LogOptions) -> t
         LogError: a named column does not exist, a type that is no feature, a reserved name, or no feature
             left.
     """
-    names = list(schema.names)
+    names = list(schema)
     for option in ("ignore", "categorical", "numeric", "features"):
         for name in getattr(options, option) or ():
             if name not in names:

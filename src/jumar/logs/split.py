@@ -27,8 +27,8 @@ PARTS: Mapping[Part, tuple[float, float]] = MappingProxyType(
 )
 
 
-@ibis.udf.scalar.builtin
-def md5_number_upper(text: str) -> ibis.dtype("uint64"):
+@ibis.udf.scalar.builtin(signature=(("string",), "uint64"))
+def md5_number_upper(text: ir.Value) -> ir.Value:
     """First eight bytes of the md5 digest of ``text``, little-endian (DuckDB's own function)."""
 
 

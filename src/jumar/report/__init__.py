@@ -5,6 +5,6 @@ In: a :class:`~jumar.evaluate.certificate.RunSummary`. Out: one self-contained H
 """
 
 from jumar.report.page import render, write
-from jumar.report.terminal import findings_table, verdict_panel, walk_table
+from jumar.report.terminal import evaluation_table, findings_table, verdict_panel, walk_table
 
-__all__ = ["findings_table", "render", "verdict_panel", "walk_table", "write"]
+__all__ = ["evaluation_table", "findings_table", "render", "verdict_panel", "walk_table", "write"]

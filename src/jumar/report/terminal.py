@@ -16,6 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jumar.evaluate.certificate import Certificate, Finding, WalkPoint
+from jumar.evaluate.estimators import Estimate
+from jumar.evaluate.policies import Evaluation
 from jumar.report import words
 
 STYLES = {
@@ -108,3 +110,27 @@ def findings_table(findings: Sequence[Finding]) -> Table:
         name, sentence = words.clean(finding.name, 60), words.clean(finding.sentence, 400)
         table.add_row(_mark(finding.verdict), Text(name), Text(sentence))
     return table
+
+
+def evaluation_table(evaluation: Evaluation) -> Group:
+    """A policy's value by every estimator, and its gain over production with the guaranteed bound."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, justify in (("estimator", "left"), ("value", "right"), ("interval", "left"), ("kind", "left")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    e = evaluation
+    rows = (("production", e.production), ("IPS", e.ips), ("SNIPS", e.snips), ("DM", e.dm), ("DR", e.dr))
+    for name, estimate in rows:
+        table.add_row(name, f"{estimate.value:.5g}", _interval(estimate), estimate.method)
+    table.add_section()
+    table.add_row("gain, paired", f"{e.gain.value:+.5g}", _interval(e.gain), e.gain.method)
+    table.add_row("", "", f"at least {e.gain_bound.low:+.5g}", e.gain_bound.method)
+    facts = (
+        f"{e.rows:,} decisions at {e.confidence:.5g}; {e.deviation.changed:.1%} of them come out differently; "
+        f"largest weight {e.deviation.max_weight:.4g}, {e.deviation.ess:,.0f} effective rows."
+    )
+    return Group(table, Text(facts))
+
+
+def _interval(estimate: Estimate) -> str:
+    """Low to high."""
+    return f"{estimate.low:.5g} to {estimate.high:.5g}" if estimate.high is not None else f"≥ {estimate.low:.5g}"

@@ -1,0 +1,389 @@
+"""The command line: words to functions, nothing else.
+
+In: arguments. Out: what the functions do, shown in the terminal, and an exit code: 0 done or certified, 3 not
+certified, 2 bad input, 1 a defect of ours, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+import jumar
+from jumar.errors import JumarError
+
+if TYPE_CHECKING:
+    from jumar.improvement import Improvement
+    from jumar.logs import Log
+
+CERTIFIED, DEFECT, BAD_INPUT, NOT_CERTIFIED, INTERRUPTED = 0, 1, 2, 3, 130
+STAGES = {
+    "audit": "Auditing the log",
+    "features": "Fitting features",
+    "learn": "Cloning production and valuing its actions",
+    "path": "Laying the path from the clone",
+    "gate": "Judging on rows that chose nothing",
+}
+
+app = App(
+    name="jumar",
+    help="Learn better decisions from the log of decisions already made; certify them before anyone sees them.",
+    version=jumar.__version__,
+    help_format="plaintext",
+    result_action="return_value",
+)
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class LogFlags:
+    """Which column is what; a ``[log]`` table in jumar.toml may say the same."""
+
+    reward: str | None = None
+    "Column of what came of the decision (default: 'reward' or 'value')."
+    reward_range: tuple[float, float] | None = None
+    "Least and greatest reward there can be, in its own units."
+    cap_reward: Annotated[bool, Parameter(negative="")] = False
+    "Move rewards beyond the range to its ends; the capped reward is certified."
+    action: str | None = None
+    "Column of what was decided."
+    propensity: str | None = None
+    "Column of the probability with which it was decided."
+    pmf: str | None = None
+    "Column of all actions' probabilities."
+    unit: str | None = None
+    "Column of the user, page or device decided about."
+    time: str | None = None
+    "Column of when it was decided."
+    decision_id: str | None = None
+    "Column of the decision's own id."
+    ignore: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
+    "Columns to leave out."
+    categorical: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
+    "Whole-number columns that are names, not quantities."
+    numeric: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
+    "Text columns that spell numbers."
+    features: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
+    "The only columns to decide on (default: all that are left)."
+    config: Path | None = None
+    "A TOML file with a [log] table (default: jumar.toml here)."
+
+    def open(self, source: str) -> Log:
+        """Read a log by these flags."""
+        from jumar.logs import read_log
+
+        flags: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return read_log(source, **flags | {"features": self.features or None})
+
+
+@app.command
+def improve(
+    log: str,
+    *,
+    out: Path = Path("run"),
+    confidence: float = 0.999,
+    seed: int = 0,
+    exploration: float | None = None,
+    candidates: int = 10,
+    flags: LogFlags = LogFlags(),
+) -> int:
+    """Learn a better policy from a log and certify that it is not worse than production.
+
+    Parameters
+    ----------
+    log
+        Parquet, CSV or Arrow file, glob or folder; or file.duckdb::table.
+    out
+        Folder for policy, certificate, report and manifest.
+    confidence
+        Of the certificate. More confidence means less change.
+    seed
+        Of the fit; the split of the rows never depends on it.
+    exploration
+        Share of decisions to spread over all actions (default: a tenth, no more than production does).
+    candidates
+        Points of the path to put to the gate, 1 to 10.
+    """
+    from jumar.files import check_free
+    from jumar.improvement import CERTIFICATE_FILE
+
+    check_free(out, CERTIFICATE_FILE)
+    with _progress() as tell:
+        opened = flags.open(log)
+        result = jumar.improve(
+            opened,
+            confidence=confidence,
+            seed=seed,
+            exploration=exploration,
+            candidates=candidates,
+            progress=tell,
+        )
+        result.save(out)
+    return _show_result(result, out)
+
+
+@app.command
+def demo(*, out: Path = Path("run"), rows: int = 200_000, seed: int = 1, confidence: float = 0.999) -> int:
+    """Make a synthetic week of notification decisions, then audit, improve, certify and report.
+
+    Parameters
+    ----------
+    out
+        Folder for the log and the result.
+    rows
+        Decisions to make up.
+    seed
+        Of the world.
+    confidence
+        Of the certificate.
+    """
+    from jumar.worlds import Notifications
+
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "decisions.parquet"
+    _console().print(f"[bold]A synthetic week of notification decisions[/] → {path} ({rows:,} rows)")
+    world = Notifications()
+    world.write(rows, seed, path)
+    audit(str(path))
+    code = improve(str(path), out=out / "result", confidence=confidence)
+    _console().print(_truth_of_demo(world, out / "result"))
+    return code
+
+
+@app.command
+def audit(log: str, *, json: Annotated[bool, Parameter(negative="")] = False, flags: LogFlags = LogFlags()) -> int:
+    """Say what a log holds, what it lacks, and whether it is fit to learn from.
+
+    Parameters
+    ----------
+    log
+        Parquet, CSV or Arrow file, glob or folder; or file.duckdb::table.
+    json
+        Print the findings as JSON instead.
+    """
+    from jumar.logs import audit as audit_log
+
+    with _progress(quiet=json) as tell:
+        opened = flags.open(log)
+        tell("audit", 0.0)
+        findings = audit_log(opened)
+    blocked = any(finding.verdict == "blocked" for finding in findings)
+    if json:
+        _print_json({"source": opened.source, "rows": opened.rows, "notes": opened.notes, "findings": findings})
+    else:
+        from jumar.report import findings_table
+
+        _console().print(findings_table(findings))
+        _notes(opened.notes)
+        answer = "[red]not fit to learn from as it is" if blocked else "[green]fit to learn from"
+        _console().print(f"\n[bold]{opened.rows:,} decisions: {answer}[/][/bold]")
+    return NOT_CERTIFIED if blocked else CERTIFIED
+
+
+@app.command
+def evaluate(
+    policy: Path,
+    log: str,
+    *,
+    confidence: float = 0.95,
+    rows: Literal["unseen", "all"] = "unseen",
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Estimate what a policy is worth on a log, with honest intervals.
+
+    Parameters
+    ----------
+    policy
+        The policy folder.
+    log
+        A log with the columns of the policy's own.
+    confidence
+        Of every interval and of the paired bound.
+    rows
+        unseen: only units of the half that the policy was not fitted on; all: every row.
+    json
+        Print the estimates as JSON instead.
+    """
+    result = jumar.evaluate(jumar.load_policy(policy), log, confidence=confidence, rows=rows)
+    if json:
+        _print_json(result)
+    else:
+        from jumar.report import evaluation_table
+
+        _console().print(evaluation_table(result))
+        _notes(result.notes)
+    return CERTIFIED
+
+
+@app.command
+def score(policy: Path, source: str, out: Path, *, seed: int = 0) -> int:
+    """Decide for every row of a table and add action, propensity and pmf.
+
+    Parameters
+    ----------
+    policy
+        The policy folder.
+    source
+        The rows to decide on.
+    out
+        The Parquet file to write.
+    seed
+        Changes all draws; the same seed decides the same.
+    """
+    from jumar.serve import score as score_rows
+
+    with _progress() as tell:
+        rows = score_rows(jumar.load_policy(policy), source, out, seed=seed, seen=lambda _: tell("score", 0.5))
+    _console().print(f"{rows:,} decisions → {out}")
+    return CERTIFIED
+
+
+@app.command
+def world(
+    name: Literal["notifications"],
+    *,
+    out: Path,
+    rows: int = 100_000,
+    seed: int = 0,
+    exploration: float = 0.1,
+    variant: Literal["founding", "optimal", "indifferent"] = "founding",
+) -> int:
+    """Write the log of a synthetic world whose truth is known.
+
+    Parameters
+    ----------
+    name
+        Which world.
+    out
+        The Parquet file to write.
+    rows
+        How many decisions.
+    seed
+        Of everything random.
+    exploration
+        Share of decisions that production takes at random.
+    variant
+        founding: there is much to gain; optimal: production is already best; indifferent: actions do not matter.
+    """
+    from jumar.worlds import Notifications
+
+    del name
+    Notifications(exploration=exploration, variant=variant).write(rows, seed, out)
+    _console().print(f"{rows:,} decisions → {out}")
+    return CERTIFIED
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; every failure becomes a message and an exit code."""
+    try:
+        return int(app(arguments, exit_on_error=False, print_error=False) or 0)
+    except JumarError as error:
+        return _refuse(str(error))
+    except CycloptsError as error:
+        return _refuse(f"{error}  Try: jumar --help")
+    except KeyboardInterrupt:
+        err.print("[yellow]Interrupted; nothing was left half-written.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CERTIFIED
+    except OSError as error:
+        from jumar.files import unwritable
+
+        return _refuse(str(unwritable(Path(error.filename or "."), error)))
+    except MemoryError:
+        return _refuse("There is not enough memory. Use fewer columns, or a machine with more.")
+
+
+def _refuse(message: str) -> int:
+    """Show an error of the user's and say so to the shell."""
+    err.print(message, style="red", markup=False)
+    return BAD_INPUT
+
+
+def _console() -> Console:
+    return out
+
+
+def _notes(notes: list[str] | tuple[str, ...]) -> None:
+    """What was assumed, quietly."""
+    for note in notes:
+        _console().print(f"· {note}", style="dim", markup=False)
+
+
+def _print_json(document: object) -> None:
+    """Indented JSON on standard output, for programs."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
+
+
+@contextmanager
+def _progress(*, quiet: bool = False) -> Iterator[Callable[[str, float], None]]:
+    """Progress by stage on standard error, so that standard output stays clean."""
+    bar = Progress(
+        TextColumn("{task.description}", justify="left"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        console=err,
+        transient=False,
+        disable=quiet,
+    )
+    tasks: dict[str, Any] = {}
+
+    def tell(stage: str, share: float) -> None:
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(STAGES.get(stage, stage), total=1.0)
+        bar.update(tasks[stage], completed=share)
+
+    with bar:
+        yield tell
+
+
+def _show_result(result: Improvement, folder: Path) -> int:
+    """The verdict in the terminal, and where the rest lies."""
+    from jumar.report import findings_table, verdict_panel, walk_table
+
+    certificate = result.certificate
+    if result.summary.walk:
+        _console().print(walk_table(result.summary.walk, certificate.production_value))
+    told = [finding for finding in (*result.summary.log_findings, *certificate.audits) if finding.verdict != "ok"]
+    if told:
+        _console().print(findings_table(told))
+    if result.summary.clone is not None:
+        _console().print(f"The clone: {result.summary.clone.sentence}", markup=False)
+    _console().print(verdict_panel(certificate))
+    _console().print(f"Report: {folder / 'report.html'}", markup=False)
+    return CERTIFIED if certificate.verdict == "certified" else NOT_CERTIFIED
+
+
+def _truth_of_demo(world: Any, folder: Path) -> str:
+    """What only a synthetic world can tell: the true gain of the policy."""
+    from jumar.policy import load_policy
+
+    truth = world.summary()
+    if not (folder / "policy").exists():
+        return f"In truth up to {truth.relative_gain:+.1%} was to be had in this world."
+    policy = load_policy(folder / "policy")
+    contexts = world.contexts(200_000, 987_654)
+    q, mu, pmf = world.mean_reward(contexts), world.production(contexts), policy.pmf(contexts)
+    value, now = float((pmf * q).sum(1).mean()), float((mu * q).sum(1).mean())
+    sends = float(pmf[:, 1].mean() / mu[:, 1].mean() - 1)
+    return (
+        f"The truth, which only a synthetic world knows: {value / now - 1:+.1%} value with {sends:+.0%} notifications "
+        f"(the best possible is {truth.relative_gain:+.1%})."
+    )
+
+
