@@ -202,8 +202,8 @@ def _learn(log: Log, prepared: Prepared, seed: int, members: int, tell: Callable
     batch = int(np.clip(2 ** round(np.log2(max(prepared.rows, 1) / 100)), 64, 2048))
     config = OneStepConfig(
         members=members,
-        clone_fit=FitConfig(batch_rows=batch, updates=3000, seed=seed),
-        value_fit=FitConfig(batch_rows=batch, updates=2500, learning_rate=1e-3, weight_decay=2.0, seed=seed),
+        clone_fit=FitConfig(batch_rows=batch, updates=3000, learning_rate=4e-3, seed=seed),
+        value_fit=FitConfig(batch_rows=batch, updates=2500, weight_decay=2.0, seed=seed),
         seed=seed,
     )
     moments = (prepared.reward_mean, prepared.reward_scale)

@@ -172,7 +172,7 @@ def test_wrong_bets_are_refused():
 
 
 def test_coverage_of_the_bound_and_a_t_test_that_fails():
-    """A rare loss costs what a small certain gain brings. The t-test sees few losses and believes the gain."""
+    """A rare loss costs what a small sure gain brings. The t-test sees few losses and believes the gain."""
     rng = np.random.default_rng(7)
     rate, rows, runs, alpha = 4e-4, 20_000, 20_000, 0.001
     values = np.array([-1.0, rate, 0.0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
 
 from jumar.evaluate import GateError, check_clone
 
@@ -26,11 +25,17 @@ def test_production_is_equivalent_to_itself(with_propensities: bool):
     check = check_clone(pmf=clone, action=action, propensity=mu if with_propensities else None, reward=reward)
     assert check.equivalent
     assert check.sentence.startswith("equivalent to production: yes")
-    assert -check.tolerance <= check.value_lower <= check.value_difference <= check.value_upper <= check.tolerance
+    assert (
+        -check.tolerance
+        <= check.value_lower
+        <= check.value_difference
+        <= check.value_upper
+        <= check.tolerance
+    )
     assert (check.entropy is None) == (not with_propensities)
     if with_propensities:
-        assert_allclose([check.value_difference, check.calibration], 0.0, atol=1e-12)
-        assert_allclose(check.log_loss, check.entropy, rtol=1e-12)
+        assert (check.value_difference, check.calibration) == pytest.approx((0.0, 0.0), abs=1e-12)
+        assert check.log_loss == pytest.approx(check.entropy)
     else:
         assert "without logged propensities" in check.sentence
 
@@ -43,7 +48,7 @@ def test_another_policy_is_not(with_propensities: bool):
     assert "its value" in check.sentence
     assert check.value_lower > 0
     truth = 0.2 * (clone[:, 1] - logged(100_000)[0][:, 1]).mean()
-    assert_allclose(check.value_difference, truth, atol=0.006)
+    assert check.value_difference == pytest.approx(truth, abs=0.006)
 
 
 def test_little_data_means_no():
@@ -57,13 +62,13 @@ def test_figures_by_hand():
         pmf=[[0.8, 0.2], [0.4, 0.6]], action=np.array([0, 0]), propensity=[0.5, 0.5], reward=[1.0, 0.5],
         reward_low=10.0, reward_high=20.0,
     )  # fmt: skip
-    assert_allclose(check.log_loss, -(np.log(0.8) + np.log(0.4)) / 2)
-    assert_allclose(check.entropy, np.log(2))
-    assert_allclose([check.agreement, check.expected_agreement, check.calibration], [0.5, 0.7, 0.2])
+    assert check.log_loss == pytest.approx(-(np.log(0.8) + np.log(0.4)) / 2)
+    assert check.entropy == pytest.approx(np.log(2))
+    assert (check.agreement, check.expected_agreement, check.calibration) == pytest.approx((0.5, 0.7, 0.2))
     # ((0.8/0.5 − 1)·1 + (0.4/0.5 − 1)·0.5)/2 = 0.25 of a range of 10
-    assert_allclose(check.value_difference, 2.5)
+    assert check.value_difference == pytest.approx(2.5)
     # 1% of the production value 17.5 is more than 1% of the spread 2.5.
-    assert_allclose(check.tolerance, 0.175)
+    assert check.tolerance == pytest.approx(0.175)
 
 
 def test_rewards_without_spread_or_mean():
@@ -74,7 +79,12 @@ def test_rewards_without_spread_or_mean():
 
 def test_bad_rows_raise():
     clone, action, mu, reward = logged(10)
-    for changes in ({"pmf": clone * 2}, {"propensity": mu * 0}, {"reward": reward + 2}, {"action": action[:3]}):
+    for changes in (
+        {"pmf": clone * 2},
+        {"propensity": mu * 0},
+        {"reward": reward + 2},
+        {"action": action[:3]},
+    ):
         arguments = {"pmf": clone, "action": action, "propensity": mu, "reward": reward} | changes
         with pytest.raises(GateError):
             check_clone(**arguments)

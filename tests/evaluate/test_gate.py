@@ -225,8 +225,8 @@ def test_false_releases_of_a_family_stay_below_alpha():
     # Three kinds of rows per candidate: favourite lost, explored won, nothing. All candidates share the rows.
     values = np.stack([-(1 - np.exp(-tilts)), 5.0 * (1 - np.exp(-tilts)), np.zeros(5)])
     p = np.array([0.10, 0.02, 0.88])
-    growth = [np.log1p(np.outer(values[:, k], default_bets(float(p @ values[:, k] ** 2), rows, 0.001).fractions))
-              for k in range(5)]  # fmt: skip
+    bets = [default_bets(float(p @ values[:, k] ** 2), rows, 0.001).fractions for k in range(5)]
+    growth = [np.log1p(np.outer(values[:, k], bets[k])) for k in range(5)]
     prior = default_bets(1.0, rows, 0.001).log_prior
     counts = rng.multinomial(rows, p, size=runs)
     capital = np.stack([np.log(np.exp(counts @ one + prior).sum(axis=1)) for one in growth], axis=1)

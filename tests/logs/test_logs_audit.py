@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jumar.evaluate.certificate import Finding
 from jumar.logs import read_log
 from jumar.logs.audit import audit
 from jumar.logs.audit_leakage import explained_share
+from jumar.records import Finding
 
 FrameOf = Callable[..., pd.DataFrame]
 

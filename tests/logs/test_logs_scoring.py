@@ -46,7 +46,7 @@ def test_originals_pass_through_beside_canonical_features(frame: pd.DataFrame, s
     assert canonical.schema.field("x").type == pa.float64()
     digests = [hashlib.md5(f"policy:{i}".encode()).digest() for i in frame.decision_id]
     assert canonical["__uniform"].to_pylist() == [
-        (int.from_bytes(d[:8], "little") >> 11) / 2**53 for d in digests
+        (int.from_bytes(d, "little") >> 75) / 2**53 for d in digests
     ]
     assert "__uniform" not in both(read_for(schema, rows))[1].column_names
 

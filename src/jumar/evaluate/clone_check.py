@@ -71,29 +71,21 @@ def check_clone(
     """
     p, a, r, mu = _checked(pmf, action, reward, propensity)
     z = NormalDist().inv_cdf(confidence)
-    taken = p[np.arange(a.size), a]
-    favourite = p.max(axis=1)
-    surprise = -np.log(np.maximum(taken, _LEAST_PROBABILITY))
-
-    def interval(values: Floats) -> _Interval:
-        sums = ClusteredSums(2, clustered=unit is not None)
-        sums.update(np.stack([np.ones_like(values), values], axis=1), unit)
-        mean, error = sums.ratio([0.0, 1.0], [1.0, 0.0])
-        return _Interval(mean, mean - z * error, mean + z * error)
-
+    taken, favourite = p[np.arange(a.size), a], p.max(axis=1)
+    surprise = -_log(taken)
     if mu is None:
-        own = -np.where(p > 0, p * np.log(np.maximum(p, _LEAST_PROBABILITY)), 0.0).sum(axis=1)
-        excess = interval(surprise - own)
-        counts = np.maximum(np.bincount(a, minlength=p.shape[1]), 1)
-        mean_reward = np.bincount(a, r, minlength=p.shape[1]) / counts
-        value = interval(p @ mean_reward - mean_reward[a])
+        mean_reward = np.bincount(a, r, minlength=p.shape[1]) / np.maximum(
+            np.bincount(a, minlength=p.shape[1]), 1
+        )
+        excess = _interval(surprise + (p * _log(p)).sum(axis=1), unit, z)
+        value = _interval(p @ mean_reward - mean_reward[a], unit, z)
         calibration = None
     else:
-        excess = interval(surprise + np.log(mu))
-        value = interval((taken / mu - 1.0) * r)
-        calibration = interval(np.abs(taken - mu))
+        excess = _interval(surprise + np.log(mu), unit, z)
+        value = _interval((taken / mu - 1.0) * r, unit, z)
+        calibration = _interval(np.abs(taken - mu), unit, z)
     agreed = p.argmax(axis=1) == a
-    agreement = interval(agreed - favourite)
+    agreement = _interval(agreed - favourite, unit, z)
 
     scale, production = reward_high - reward_low, reward_low + (reward_high - reward_low) * float(r.mean())
     tolerance = VALUE_TOLERANCE * max(abs(production), scale * float(r.std()))
@@ -126,6 +118,18 @@ def check_clone(
         tolerance=tolerance,
         sentence=_sentence(failed, value, tolerance, production, logged=mu is not None),
     )
+
+
+def _interval(values: Floats, unit: ArrayLike | None, z: float) -> _Interval:
+    """Mean ± z standard errors, clustered by unit."""
+    sums = ClusteredSums(2, clustered=unit is not None)
+    sums.update(np.stack([np.ones_like(values), values], axis=1), unit)
+    mean, error = sums.ratio([0.0, 1.0], [1.0, 0.0])
+    return _Interval(mean, mean - z * error, mean + z * error)
+
+
+def _log(p: Floats) -> Floats:
+    return np.log(np.maximum(p, _LEAST_PROBABILITY))
 
 
 def _sentence(

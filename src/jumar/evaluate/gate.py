@@ -10,10 +10,10 @@ its own capital must have reached 1/α, which happens with probability ≤ α. W
 those that passed (audits, the primary, effective rows) can only release less.
 
 Estimated propensities. With the clone's μ̂ in place of μ the claim is conditional. Suppose μ ≤ (1 + Γ)·μ̂ where
-the policy's probability differs from the clone's by more than 5%, and μ ≤ μ̂ elsewhere. With ŵ = π/μ̂ then
+a candidate's probability differs from the clone's by more than 5%, and μ ≤ μ̂ elsewhere. With ŵ = π/μ̂ then
 d ≥ d_Γ = (ŵ/(1 + Γ·[|ŵ − 1| > 0.05]) − 1)·r ≥ −1 row by row, so a walk over capitals on d_Γ vouches for
-V(π) ≥ V(μ). Each Γ of a fixed grid has its own walk, and the largest Γ up to which all walks reach the released
-candidate is reported. Were its claim false, the walk at the smallest Γ of the grid whose supposition is true
+V(π) ≥ V(μ). Each Γ of a fixed grid has its own walk; reported is the largest Γ up to which all walks reach
+the released candidate. Were its claim false, the walk at the smallest Γ of the grid whose supposition is true
 would have released it as well: that has probability ≤ α.
 """
 

@@ -143,5 +143,5 @@ def _conditional(gamma: float) -> str:
         )
     return (
         "Propensities were estimated, not logged. The verdict holds if production's true probabilities are "
-        f"at most {gamma:.0%} above the estimates where the policy deviates, and not above them elsewhere."
+        f"at most {gamma:.0%} above the estimates where the candidates deviate, and not above them elsewhere."
     )

@@ -219,11 +219,15 @@ class WeightAudit:
         return Finding(name="weights too small", verdict="warning", sentence=sentence, figures=figures)
 
     def _worst(self, policy: Floats, action: Floats, names: list[str]) -> tuple[str, float]:
-        """Where the alarm is loudest, and how far the mean there is from 1."""
+        """Where the alarm is, and how far the mean there is from 1.
+
+        It is put down to one action where some but not all actions would raise it by themselves.
+        """
+        loud = int(np.count_nonzero(action >= ALARM + math.log(2.0 * action.size)))
         a, k = int(np.argmax(action)), int(np.argmax(policy))
-        if action[a] - math.log(action.size) >= policy[k] - math.log(policy.size):
+        if 0 < loud < action.size:
             return f"for action '{names[a]}'", float(self.action_inverse[a]) / self.rows - 1.0
-        return "over all actions that the policy would take", float(self.moments[0, k]) / self.rows - 1.0
+        return "over all actions that a policy would take", float(self.moments[0, k]) / self.rows - 1.0
 
     def _range_of_propensities(self) -> Finding:
         figures: Figures = {"rows_beyond": self.beyond, "smallest_propensity": self.smallest_propensity}

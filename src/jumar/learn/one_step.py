@@ -37,10 +37,10 @@ class OneStepConfig:
     """
 
     members: int = 5
-    hidden: tuple[int, ...] = (64, 32)
+    hidden: tuple[int, ...] = (32, 32)
     clone_hidden: tuple[int, ...] = (64, 64)
     clone_fit: FitConfig = field(default_factory=FitConfig)
-    value_fit: FitConfig = field(default_factory=lambda: FitConfig(weight_decay=2.0, learning_rate=1e-3))
+    value_fit: FitConfig = field(default_factory=lambda: FitConfig(weight_decay=2.0))
     seed: int = 0
 
 

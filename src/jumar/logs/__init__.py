@@ -1,8 +1,7 @@
 """Logs of decisions: read from anywhere, checked, split by unit, streamed in one canonical shape.
 
 In: files, tables, frames. Out: ``Log`` with its ``LogSchema``. The floor that every other floor stands on;
-it imports ``jumar.errors``. ``jumar.logs.audit`` is imported by itself, because its findings are records of
-the evaluate floor.
+it imports ``jumar.errors`` and ``jumar.records``.
 """
 
 from jumar.logs.audit import audit

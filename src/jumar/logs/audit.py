@@ -257,7 +257,7 @@ def split_shares(log: Log, sample: pa.Table) -> Finding:
     bad = abs(z) > 5 or min(shares["gate"], shares["fit"]) == 0
     sentence = (
         f"The gate holds {gate:.1%} of the rows and {expected:.0%} of the units' hashes (z = {z:+.1f}); "
-        f"the other rows train."
+        "the other rows train."
     )
     if bad:
         sentence += " A few units hold most of the rows, or the unit is not what it seems."

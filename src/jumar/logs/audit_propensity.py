@@ -67,7 +67,8 @@ def exploration(log: Log) -> list[Finding]:
         verdict = "blocked"
         sentence = (
             "Every decision was made with certainty (propensity 0.999 or more), so the log says nothing "
-            "about other decisions: let chance decide a small share of them first; `jumar plan` tells how many."
+            "about other decisions: let chance decide a small share of them first; `jumar plan` tells "
+            "how many."
         )
     elif certain > 0.9:
         verdict = "warning"
@@ -112,16 +113,14 @@ def calibration(log: Log, tally: list[dict[str, Any]]) -> list[Finding]:
     if not off:
         sentence = (
             "The propensities agree with how often each action was taken: the mean of 1/propensity per "
-            "action is 1 "
-            f"within chance (largest deviation '{worst}': {means[worst]:.3f}, z = {scores[worst]:+.1f})."
+            f"action is 1 within chance (largest deviation '{worst}': {means[worst]:.3f}, "
+            f"z = {scores[worst]:+.1f})."
         )
         return [Finding(name="calibration", verdict="ok", sentence=sentence, figures=figures)]
     sentence = (
         f"The propensities do not agree with how often actions were taken: for '{worst}' the mean of "
-        f"1/propensity "
-        f"is {means[worst]:.3f} where it should be 1 (z = {scores[worst]:+.1f}); {len(off)} of "
-        f"{len(means)} actions "
-        "are off. "
+        f"1/propensity is {means[worst]:.3f} where it should be 1 (z = {scores[worst]:+.1f}); "
+        f"{len(off)} of {len(means)} actions are off. "
     )
     sentence += (
         "Log the probability of the action at the moment it is drawn."
@@ -189,27 +188,25 @@ def persistence(log: Log, sample: pa.Table) -> list[Finding]:
             "blocked",
             (
                 f"Decisions of one unit share their randomness: the action of the decision before is "
-                f"repeated in "
-                f"{repeated:.1%} of {n:,} pairs, {mean:+.0%} more than the propensities allow (z = "
-                f"{z:+.1f}). If each unit "
-                "keeps its arm, keep one row per unit, or log the propensity given what was decided before."
+                f"repeated in {repeated:.1%} of {n:,} pairs, {mean:+.0%} more than the propensities allow "
+                f"(z = {z:+.1f}). If each unit keeps its arm, keep one row per unit, or "
+                "log the propensity given what was decided before."
             ),
         )
     elif z < -_Z and mean < -0.05:
         verdict, sentence = (
             "warning",
             (
-                f"Units repeat their last action {-mean:.0%} less often than the propensities say (z = "
-                f"{z:+.1f}); right only "
-                "if an action may be unavailable after it was taken."
+                f"Units repeat their last action {-mean:.0%} less often than the propensities say "
+                f"(z = {z:+.1f}); right only if an action may be unavailable after it was taken."
             ),
         )
     else:
         verdict, sentence = (
             "ok",
             (
-                f"Consecutive decisions of a unit look freshly drawn ({n:,} pairs, off by {mean:+.1%}, z = "
-                f"{z:+.1f})."
+                f"Consecutive decisions of a unit look freshly drawn ({n:,} pairs, off by {mean:+.1%}, "
+                f"z = {z:+.1f})."
             ),
         )
     return [Finding(name="shared randomness", verdict=verdict, sentence=sentence, figures=figures)]

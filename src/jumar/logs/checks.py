@@ -221,8 +221,7 @@ def _judge_roles(asked: _Asked, roles: Roles) -> None:
             count=asked.count("propensity"),
             example=_shown(asked.example("propensity")),
             remedy="Log the probability with which the action was drawn, or leave the column out with "
-            "`ignore`; "
-            "then certificates are conditional.",
+            "`ignore`; then certificates are conditional.",
         )
     if asked.count("reward"):
         raise LogError(

@@ -44,10 +44,9 @@ def check_identifiers(source: Source, features: Sequence[Feature], basics: Basic
             f"'{n}' has {d:,} distinct values, such as {str(e)!r:.40}" for n, d, e in found[:8]
         )
         flags = " ".join(f"--ignore {name}" for name, *_ in found)
+        look = "y looks like an identifier" if len(found) == 1 else "ies look like identifiers"
         raise LogError(
-            f"{len(found)} "
-            f"categor{'y looks like an identifier' if len(found) == 1 else 'ies look like identifiers'}: "
-            f"{listed}",
+            f"{len(found)} categor{look}: {listed}",
             column=found[0][0],
             count=basics.rows,
             example=found[0][2],

@@ -27,9 +27,11 @@ PARTS: Mapping[Part, tuple[float, float]] = MappingProxyType(
 )
 
 
+# DuckDB answers with 128 bits, a type that Ibis lacks; declared as 64, shifts and casts come out the same.
+# Its functions for the halves of the digest are five times slower.
 @ibis.udf.scalar.builtin(signature=(("string",), "uint64"))
-def md5_number_upper(text: ir.Value) -> ir.Value:
-    """First eight bytes of the md5 digest of ``text``, little-endian (DuckDB's own function)."""
+def md5_number(text: ir.Value) -> ir.Value:
+    """The md5 digest of ``text`` as a little-endian integer (DuckDB's own function)."""
 
 
 def unit_hash(unit: ir.StringValue) -> ir.StringValue:
@@ -63,16 +65,16 @@ def in_parts(unit_hash: ir.StringValue, parts: tuple[Part, ...]) -> ir.BooleanVa
 
 
 def uniform(salt: str, decision_id: ir.StringValue) -> ir.FloatingValue:
-    """A number in [0, 1) that belongs to a decision: the top 53 bits of a 64-bit md5 word over 2⁵³.
+    """A number in [0, 1) that belongs to a decision: the top 53 bits of its md5 over 2⁵³.
 
     The same number in Python::
 
         digest = hashlib.md5(f"{salt}:{decision_id}".encode()).digest()
-        (int.from_bytes(digest[:8], "little") >> 11) / 2**53
+        (int.from_bytes(digest, "little") >> 75) / 2**53
 
     Args:
         salt: names the policy and the purpose, so that two uses are independent.
         decision_id: the canonical ``__id``.
     """
-    word = md5_number_upper(ibis.literal(f"{salt}:") + decision_id)
-    return (word >> 11).cast("float64") / float(2**53)
+    digest = md5_number(ibis.literal(f"{salt}:") + decision_id)
+    return (digest >> 75).cast("float64") / float(2**53)

@@ -6,7 +6,7 @@ advantage, temperature and floor are all inside; what is exported is what is gat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -95,15 +95,17 @@ def build_graph(
     shared = _number_parts(g, spec, numbers)
     one_hot = _one_hot_parts(g, spec, codes)
 
-    def network(group: Any) -> str:
-        parts = shared + one_hot(group["tables"]) + _id_parts(g, spec, group["tables"], ids)
+    id_parts = _id_embeddings(g, spec, (clone, value), ids)
+    actions = len(minimum)
+
+    def network(group: Any, own_ids: list[str]) -> str:
+        parts = shared + one_hot(group["tables"]) + own_ids
         return _stack(g, group["net"], g.add("Concat", *parts, axis=1))
 
-    actions = len(minimum)
-    logits = g.add("Reshape", network(clone), g.constant([-1, actions], np.int64))
+    logits = g.add("Reshape", network(clone, id_parts[0]), g.constant([-1, actions], np.int64))
     log_clone = g.add("LogSoftmax", logits, axis=-1)
     pi0 = g.add("Exp", log_clone, name="clone")
-    advantage, q = _advantage(g, network(value), pi0, actions, pessimism, reward_mean, reward_scale)
+    advantage, q = _advantage(g, network(value, id_parts[1]), pi0, actions, pessimism, reward_mean, reward_scale)
     _pmf(g, log_clone, pi0, advantage, scale, inverse_temperatures, minimum)
     g.output("clone", "rows", actions)
     g.output(advantage, "rows", actions)
@@ -222,37 +224,59 @@ def _one_hot_parts(g: Builder, spec: FeatureSpec, codes: str) -> Any:
     return parts
 
 
-def _id_parts(g: Builder, spec: FeatureSpec, tables: Sequence[Any], ids: Sequence[str]) -> list[str]:
-    """Mean embedding and log count of each id list."""
-    parts = []
-    for table, entries in zip(list(tables)[len(tables) - len(spec.ids) :], ids, strict=True):
-        present = g.add("Cast", g.add("Greater", entries, g.constant(0, np.int32)), to=TensorProto.FLOAT)
-        count = g.add("ReduceSum", present, g.constant([1], np.int64), keepdims=1)
-        padded = np.array(table, np.float32)
-        padded[MISSING] = 0.0
-        total = g.add("ReduceSum", g.add("Gather", g.constant(padded), entries, axis=0), g.constant([1], np.int64), keepdims=0)
-        parts.append(g.add("Div", total, g.add("Max", count, g.constant(1.0))))
-        parts.append(g.add("Log", g.add("Add", count, g.constant(1.0))))
+def _id_embeddings(g: Builder, spec: FeatureSpec, groups: Sequence[Any], ids: Sequence[str]) -> list[list[str]]:
+    """Mean embedding and log count of each id list, for several networks whose tables are read in one go."""
+    parts: list[list[str]] = [[] for _ in groups]
+    for place, entries in enumerate(ids):
+        tables = [np.array(group["tables"][len(group["tables"]) - len(ids) + place]) for group in groups]
+        together = np.concatenate(tables, axis=1)
+        together[MISSING] = 0.0
+        # Entries first: adding up whole slices is many times faster than adding within rows.
+        turned = g.add("Transpose", entries, perm=[1, 0])
+        present = g.add("Cast", g.add("Greater", turned, g.constant(0, np.int32)), to=TensorProto.FLOAT)
+        first, last = g.constant([0], np.int64), g.constant([1], np.int64)
+        count = g.add("Unsqueeze", g.add("ReduceSum", present, first, keepdims=0), last)
+        total = g.add("ReduceSum", g.add("Gather", g.constant(together), turned, axis=0), first, keepdims=0)
+        mean = g.add("Div", total, g.add("Max", count, g.constant(1.0)))
+        length = g.add("Log", g.add("Add", count, g.constant(1.0)))
+        edges = np.cumsum([0, *(table.shape[1] for table in tables)])
+        for own, start, stop in zip(parts, edges, edges[1:], strict=False):
+            own.append(g.add("Slice", mean, g.constant([start], np.int64), g.constant([stop], np.int64), last))
+            own.append(length)
     return parts
 
 
 def _stack(g: Builder, layers: Sequence[Any], x: str) -> str:
-    """A stack of networks: [rows, width] → [members, rows, outputs]; the first layer as one wide product."""
-    first, *rest = layers
-    members, fan_in, fan_out = np.shape(first["weight"])
-    weight = np.transpose(np.asarray(first["weight"]), (1, 0, 2)).reshape(fan_in, members * fan_out)
-    h = g.add("Gemm", x, g.constant(weight), g.constant(np.asarray(first["bias"]).reshape(-1)))
-    if members > 1:
-        apart = g.add("Reshape", g.add("Relu", h), g.constant([0, members, fan_out], np.int64))
-        h = g.add("Transpose", apart, perm=[1, 0, 2])
-        for layer in rest:
-            h = g.add("Add", g.add("MatMul", h, g.constant(layer["weight"])), g.constant(layer["bias"]))
-            h = h if layer is rest[-1] else g.add("Relu", h)
-        return h
+    """A stack of networks: [rows, width] → [members, rows, outputs].
+
+    The first layer is one wide product. Behind it a constant unit carries each bias through the batched products,
+    where a broadcast addition would cost as much as the product itself.
+    """
+    first, *rest = ({name: np.asarray(value) for name, value in layer.items()} for layer in layers)
+    members, fan_in, fan_out = first["weight"].shape
+    wide = np.zeros((members, fan_in, fan_out + 1), np.float32)
+    wide[:, :, :fan_out] = first["weight"]
+    bias = np.ones((members, fan_out + 1), np.float32)
+    bias[:, :fan_out] = first["bias"][:, 0]
+    width = members * (fan_out + 1)
+    h = g.add("Gemm", x, g.constant(wide.transpose(1, 0, 2).reshape(fan_in, width)), g.constant(bias.reshape(-1)))
+    apart = g.add("Reshape", g.add("Relu", h), g.constant([0, members, fan_out + 1], np.int64))
+    h = g.add("Transpose", apart, perm=[1, 0, 2])
     for layer in rest:
-        bias = g.constant(np.asarray(layer["bias"]).reshape(-1))
-        h = g.add("Gemm", g.add("Relu", h), g.constant(np.asarray(layer["weight"])[0]), bias)
+        final = layer is rest[-1]
+        h = g.add("MatMul", h, g.constant(_with_constant_unit(layer, keep=not final)))
+        h = h if final else g.add("Relu", h)
     return h
+
+
+def _with_constant_unit(layer: Mapping[str, np.ndarray], *, keep: bool) -> np.ndarray:
+    """A layer's weight with its bias as one more row, and a column that hands the constant unit on."""
+    weight = np.concatenate([layer["weight"], layer["bias"]], axis=1)
+    if not keep:
+        return weight
+    column = np.zeros((*weight.shape[:2], 1), np.float32)
+    column[:, -1] = 1.0
+    return np.concatenate([weight, column], axis=2)
 
 
 def _advantage(
