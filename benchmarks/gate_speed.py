@@ -23,9 +23,7 @@ def main(quick: bool) -> None:
     reward, action = rng.random(BATCH), rng.integers(0, ACTIONS, BATCH)
     d = (taken / propensity[:, None] - 1.0) * reward[:, None]
 
-    capital = Capital(
-        [default_bets(float(np.square(d[:, k]).mean()), rows, 0.001) for k in range(CANDIDATES)]
-    )
+    capital = Capital([default_bets(float(np.square(d[:, k]).mean()), rows, 0.001) for k in range(CANDIDATES)])
     start = time.perf_counter()
     for _ in range(0, rows, BATCH):
         capital.update(d)
@@ -45,9 +43,7 @@ def main(quick: bool) -> None:
     start = time.perf_counter()
     for _ in range(0, rows, BATCH):
         gate.update(taken, propensity=propensity, reward=reward, action=action)
-    print(
-        f"gate:    {(time.perf_counter() - start) * rows / gate.rows:.2f} s for {rows:,} rows × {CANDIDATES}"
-    )
+    print(f"gate:    {(time.perf_counter() - start) * rows / gate.rows:.2f} s for {rows:,} rows × {CANDIDATES}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Jumar: learn better decisions from the log of decisions already made, and certify them before anyone sees them.
 
-    import jumar
-    log = jumar.read_log("decisions.parquet", reward="value", reward_range=(0, 1))
-    result = jumar.improve(log, confidence=0.999)
-    result.policy.decide(rows)
+import jumar
+log = jumar.read_log("decisions.parquet", reward="value", reward_range=(0, 1))
+result = jumar.improve(log, confidence=0.999)
+result.policy.decide(rows)
 """
 
 from __future__ import annotations

@@ -84,7 +84,8 @@ class LogFlags:
         from jumar.logs import read_log
 
         flags: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return read_log(source, **flags | {"features": self.features or None})
+        flags["features"] = self.features or None
+        return read_log(source, **flags)
 
 
 @app.command
@@ -134,7 +135,7 @@ def improve(
 
 
 @app.command
-def demo(*, out: Path = Path("run"), rows: int = 200_000, seed: int = 1, confidence: float = 0.999) -> int:
+def demo(*, out: Path = Path("run"), rows: int = 300_000, seed: int = 1, confidence: float = 0.999) -> int:
     """Make a synthetic week of notification decisions, then audit, improve, certify and report.
 
     Parameters
@@ -304,6 +305,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse(str(unwritable(Path(error.filename or "."), error)))
     except MemoryError:
         return _refuse("There is not enough memory. Use fewer columns, or a machine with more.")
+    except Exception:
+        err.print_exception()
+        err.print("[red]This is a defect of Jumar, not of your data. Nothing was left half-written.")
+        return DEFECT
 
 
 def _refuse(message: str) -> int:
@@ -382,8 +387,6 @@ def _truth_of_demo(world: Any, folder: Path) -> str:
     value, now = float((pmf * q).sum(1).mean()), float((mu * q).sum(1).mean())
     sends = float(pmf[:, 1].mean() / mu[:, 1].mean() - 1)
     return (
-        f"The truth, which only a synthetic world knows: {value / now - 1:+.1%} value with {sends:+.0%} notifications "
-        f"(the best possible is {truth.relative_gain:+.1%})."
+        f"The truth, which only a synthetic world knows: {value / now - 1:+.1%} value with {sends:+.0%} "
+        f"notifications (the best possible is {truth.relative_gain:+.1%})."
     )
-
-

@@ -98,7 +98,11 @@ class _Clock:
     def stage(self, name: str) -> Iterator[Callable[[float], None]]:
         """Time a stage; yields a function to report its share done."""
         start = time.perf_counter()
-        tell = (lambda share: self.told(name, share)) if self.told else (lambda share: None)
+        told = self.told or (lambda stage, share: None)
+
+        def tell(share: float) -> None:
+            told(name, share)
+
         tell(0.0)
         yield tell
         tell(1.0)
@@ -170,11 +174,15 @@ def _check_options(
     """Refuse what no run could mean."""
     if not 0.5 <= confidence < 1:
         raise OptionError(
-            "The confidence must be at least 0.5 and below 1", example=confidence, remedy="Try --confidence 0.999."
+            "The confidence must be at least 0.5 and below 1",
+            example=confidence,
+            remedy="Try --confidence 0.999.",
         )
     if exploration is not None and not 0 <= exploration <= 0.5:
         raise OptionError(
-            "The exploration is a share between 0 and 0.5", example=exploration, remedy="Try --exploration 0.1."
+            "The exploration is a share between 0 and 0.5",
+            example=exploration,
+            remedy="Try --exploration 0.1.",
         )
     if not 1 <= candidates <= 10:
         raise OptionError("There may be 1 to 10 candidates", example=candidates, remedy="Leave it at 10.")
@@ -218,18 +226,14 @@ def _learn(log: Log, prepared: Prepared, seed: int, members: int, tell: Callable
     )
 
 
-def _candidates(
-    learned: OneStep, prepared: Prepared, minimum: float, count: int, pessimism: float
-) -> Candidates:
+def _candidates(learned: OneStep, prepared: Prepared, minimum: float, count: int, pessimism: float) -> Candidates:
     """Points of the path, with temperatures chosen on some fit rows."""
     rows = next(iter(prepared.chunks.visit(np.random.default_rng(0))))
     some = {name: column[:PATH_ROWS] for name, column in rows.items()}
     return build_candidates(learned, some, [minimum] * learned.actions, count, pessimism)
 
 
-def _plan(
-    log: Log, prepared: Prepared, path: Candidates, scored: Scored, confidence: float, seed: int
-) -> GatePlan:
+def _plan(log: Log, prepared: Prepared, path: Candidates, scored: Scored, confidence: float, seed: int) -> GatePlan:
     """Freeze candidates, order, bets and error probabilities."""
     logged = log.schema.roles.propensity is not None or log.schema.roles.pmf is not None
     least = min(prepared.least_propensity, float(scored.propensity.min()))

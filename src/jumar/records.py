@@ -14,10 +14,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all documents: immutable, keyword-only, JSON through msgspec."""
 
 
-class Finding(Record):
+class Finding(Record, frozen=True, kw_only=True):
     """One audit: its name, whether it blocks, one plain sentence, and the figures behind it."""
 
     name: str
     verdict: Literal["ok", "warning", "blocked"]
     sentence: str
-    figures: dict[str, float | int | str | None | list[float] | dict[str, float]] = {}
+    figures: dict[str, float | int | str | list[float] | dict[str, float] | None] = {}

@@ -133,9 +133,7 @@ def test_lower_bound_against_a_grid(seed: int, alpha: float):
     bound = capital.lower_bound(alpha)
     grid = np.linspace(-1.0, 1.0, 20_001)
     values = capital.log_prior[0] + capital.sums[0] - capital.count * np.outer(grid, capital.fractions[0])
-    refuted = np.log(np.exp(values - values.max(1, keepdims=True)).sum(1)) + values.max(1) > math.log(
-        1 / alpha
-    )
+    refuted = np.log(np.exp(values - values.max(1, keepdims=True)).sum(1)) + values.max(1) > math.log(1 / alpha)
     assert bound <= grid[np.argmin(refuted)] <= bound + 1.01e-4
     assert (bound >= 0) == (capital.log_value[0] >= math.log(1 / alpha))
 

@@ -25,13 +25,7 @@ def test_production_is_equivalent_to_itself(with_propensities: bool):
     check = check_clone(pmf=clone, action=action, propensity=mu if with_propensities else None, reward=reward)
     assert check.equivalent
     assert check.sentence.startswith("equivalent to production: yes")
-    assert (
-        -check.tolerance
-        <= check.value_lower
-        <= check.value_difference
-        <= check.value_upper
-        <= check.tolerance
-    )
+    assert -check.tolerance <= check.value_lower <= check.value_difference <= check.value_upper <= check.tolerance
     assert (check.entropy is None) == (not with_propensities)
     if with_propensities:
         assert (check.value_difference, check.calibration) == pytest.approx((0.0, 0.0), abs=1e-12)

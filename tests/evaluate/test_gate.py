@@ -47,9 +47,7 @@ def test_deviation_by_hand():
     w = np.array([2.0, 0.5, 0.5, 1.0])
     plan = make_plan(make_rows(50, 0, path=(1.0,)), 4)
     gate = Gate(plan)
-    gate.update(
-        w[:, None] * 0.4, propensity=[0.4] * 4, reward=[1.0, 0, 0.5, 1], action=np.array([0, 1, 2, 0])
-    )
+    gate.update(w[:, None] * 0.4, propensity=[0.4] * 4, reward=[1.0, 0, 0.5, 1], action=np.array([0, 1, 2, 0]))
     deviation = gate.result().walk[0].deviation
     assert_allclose(deviation.kl, (2 * math.log(2) - math.log(2)) / 4)
     assert_allclose(deviation.changed, 0.25)

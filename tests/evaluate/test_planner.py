@@ -44,9 +44,7 @@ def test_second_moment_of_exploration_against_enumeration():
 
 
 def test_more_exploration_needs_fewer_rows():
-    rows = [
-        rows_to_explore(0.0025, 0.001, exploration=e, actions=3, reward_square=0.05) for e in (0.05, 0.1, 0.3)
-    ]
+    rows = [rows_to_explore(0.0025, 0.001, exploration=e, actions=3, reward_square=0.05) for e in (0.05, 0.1, 0.3)]
     assert rows[0] > rows[1] > rows[2] > 0
 
 

@@ -155,9 +155,7 @@ def test_identifiers_among_features_are_listed_together(frame: pd.DataFrame) -> 
 
 def test_very_many_categories_are_an_identifier_however_often_repeated() -> None:
     n = 300_000
-    frame = pd.DataFrame(
-        {"action": np.arange(n) % 2, "reward": 1.0 * (np.arange(n) % 3 == 0), "x": np.arange(n) % 5}
-    )
+    frame = pd.DataFrame({"action": np.arange(n) % 2, "reward": 1.0 * (np.arange(n) % 3 == 0), "x": np.arange(n) % 5})
     frame["page"] = (np.arange(n) % 110_000).astype(str)
     assert "110,000 distinct" in refused(frame).what
     assert read_log(frame, unit="page").units == 110_000
@@ -240,9 +238,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     assert "no file" in refused(tmp_path / "empty").what
 
 
-@pytest.mark.parametrize(
-    "name", ["log.parquet", "log.csv", "log.csv.gz", "log.arrow", "log.feather", "log.duckdb"]
-)
+@pytest.mark.parametrize("name", ["log.parquet", "log.csv", "log.csv.gz", "log.arrow", "log.feather", "log.duckdb"])
 def test_empty_and_damaged_files(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"")
@@ -254,9 +250,9 @@ def test_empty_and_damaged_files(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["log.parquet", "log.feather", "log.csv.gz"])
 def test_files_cut_short(frame: pd.DataFrame, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    {"parquet": frame.to_parquet, "feather": frame.to_feather, "gz": frame.to_csv}[
-        name.rsplit(".", maxsplit=1)[-1]
-    ](path)
+    {"parquet": frame.to_parquet, "feather": frame.to_feather, "gz": frame.to_csv}[name.rsplit(".", maxsplit=1)[-1]](
+        path
+    )
     path.write_bytes(path.read_bytes()[:-200])
     error = refused(path)
     assert error.__cause__ is not None
@@ -284,9 +280,7 @@ def test_broken_csv_names_the_line(tmp_path: Path) -> None:
 
 
 def test_zero_rows(frame: pd.DataFrame) -> None:
-    assert (
-        "no rows" in refused(pa.Table.from_pandas(frame.iloc[:0], schema=pa.Schema.from_pandas(frame))).what
-    )
+    assert "no rows" in refused(pa.Table.from_pandas(frame.iloc[:0], schema=pa.Schema.from_pandas(frame))).what
 
 
 def test_unreadable_files(tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:

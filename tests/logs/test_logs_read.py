@@ -150,9 +150,7 @@ def test_kinds(frame: pd.DataFrame) -> None:
     table = table.append_column("seen", pa.array([[i % 3, i % 5] for i in range(n)]))
     table = table.append_column("tags", pa.array([["a"] * (i % 3) for i in range(n)]))
     table = table.append_column("born", pa.array([i % 900 for i in range(n)], pa.date32()))
-    table = table.append_column(
-        "enum", pa.array(["a" if i % 2 else "b" for i in range(n)]).dictionary_encode()
-    )
+    table = table.append_column("enum", pa.array(["a" if i % 2 else "b" for i in range(n)]).dictionary_encode())
     table = table.append_column("text", pa.array([str(i % 9) for i in range(n)]))
     log = read_log(table, categorical=["store"], numeric=["text"])
     kinds = {feature.name: feature.kind for feature in log.schema.features}

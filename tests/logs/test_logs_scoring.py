@@ -45,9 +45,7 @@ def test_originals_pass_through_beside_canonical_features(frame: pd.DataFrame, s
     assert canonical.column_names == ["__id", "x", "country", "new", "__uniform"]
     assert canonical.schema.field("x").type == pa.float64()
     digests = [hashlib.md5(f"policy:{i}".encode()).digest() for i in frame.decision_id]
-    assert canonical["__uniform"].to_pylist() == [
-        (int.from_bytes(d, "little") >> 75) / 2**53 for d in digests
-    ]
+    assert canonical["__uniform"].to_pylist() == [(int.from_bytes(d, "little") >> 75) / 2**53 for d in digests]
     assert "__uniform" not in both(read_for(schema, rows))[1].column_names
 
 

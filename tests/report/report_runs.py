@@ -18,9 +18,7 @@ from jumar.evaluate.certificate import (
     WalkPoint,
 )
 
-HOSTILE = (
-    "</script><script>document.title='owned'</script>" + '<img src=x onerror="document.title=1">\'"&{{7*7}}'
-)
+HOSTILE = "</script><script>document.title='owned'</script>" + '<img src=x onerror="document.title=1">\'"&{{7*7}}'
 TURNED = "\u202eevil\x1b[31m\x00 naïve 日本語 🧗🏽\u200d♀️"
 
 
@@ -35,9 +33,7 @@ def point(
 ) -> WalkPoint:
     return WalkPoint(
         temperature=0.02 / max(changed, 1e-9),
-        deviation=Deviation(
-            kl=changed**2, changed=changed, ess=150_000 / (1 + 9 * changed), max_weight=19.34
-        ),
+        deviation=Deviation(kl=changed**2, changed=changed, ess=150_000 / (1 + 9 * changed), max_weight=19.34),
         validation_gain=gain * 0.97,
         validation_z=4.1 - changed,
         test_order=order,
@@ -199,9 +195,7 @@ def refused() -> RunSummary:
             temperature=None,
             deviation=None,
             policy_sha256=None,
-            reasons=[
-                "The best candidate gained 0.6% on the rows kept aside, too little to tell from chance."
-            ],
+            reasons=["The best candidate gained 0.6% on the rows kept aside, too little to tell from chance."],
             rows_needed=2_840_000,
         ),
         walk=path,

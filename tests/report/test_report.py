@@ -132,9 +132,7 @@ def test_headlines() -> None:
 def test_a_bound_that_does_not_exclude_zero_is_not_called_better() -> None:
     certificate = msgspec.structs.replace(runs.certified().certificate, lower_bound=-0.0001)
     sentence = words.headline(certificate)
-    assert sentence.startswith(
-        "The new policy is not worse than production with 99.9% confidence: +7.6% value"
-    )
+    assert sentence.startswith("The new policy is not worse than production with 99.9% confidence: +7.6% value")
     assert "at least" not in sentence
 
 

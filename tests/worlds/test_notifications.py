@@ -138,9 +138,7 @@ def test_everything_stays_within_its_bounds(seed: int, exploration: float, which
     exploration=st.floats(0, 1),
     which=st.sampled_from(["founding", "optimal", "indifferent"]),
 )
-def test_no_policy_that_keeps_the_exploration_beats_the_best(
-    seed: int, exploration: float, which: str
-) -> None:
+def test_no_policy_that_keeps_the_exploration_beats_the_best(seed: int, exploration: float, which: str) -> None:
     world = Notifications(exploration, which)  # type: ignore[arg-type]
     contexts = world.contexts(1_000, seed)
     means = world.mean_reward(contexts)
@@ -271,9 +269,7 @@ def test_another_policy_decides_over_the_same_contexts() -> None:
     always = WORLD.log(5_000, 3, lambda x: np.tile([0.0, 1.0], (len(x), 1)))
     assert sent(always).all()
     assert (always["propensity"].to_numpy() == 1).all()
-    assert always.select(["decision_id", "topics"]).equals(
-        WORLD.contexts(5_000, 3).select(["decision_id", "topics"])
-    )
+    assert always.select(["decision_id", "topics"]).equals(WORLD.contexts(5_000, 3).select(["decision_id", "topics"]))
 
 
 def test_identifiers_are_unique_and_units_stay_within_their_block() -> None:
@@ -281,9 +277,7 @@ def test_identifiers_are_unique_and_units_stay_within_their_block() -> None:
     assert pc.count_distinct(log["decision_id"]).as_py() == log.num_rows
     units = pc.count_distinct(log["unit"]).as_py()
     assert log.num_rows / units == pytest.approx(3, abs=0.15)
-    per_block = [
-        log["unit"].slice(start, base.BLOCK_ROWS) for start in range(0, log.num_rows, base.BLOCK_ROWS)
-    ]
+    per_block = [log["unit"].slice(start, base.BLOCK_ROWS) for start in range(0, log.num_rows, base.BLOCK_ROWS)]
     assert sum(pc.count_distinct(part).as_py() for part in per_block) == units
     other = WORLD.contexts(1_000, 6)
     assert not set(other["unit"].to_pylist()) & set(log["unit"].to_pylist())

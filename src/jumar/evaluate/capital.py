@@ -100,13 +100,7 @@ def default_bets(second_moment: float, rows_planned: int, alpha: float, *, bound
         alpha: the error probability aimed at, in (0, 1).
         bound: the variable never falls below −bound.
     """
-    if not (
-        math.isfinite(second_moment)
-        and second_moment >= 0
-        and rows_planned > 0
-        and 0 < alpha < 1
-        and bound > 0
-    ):
+    if not (math.isfinite(second_moment) and second_moment >= 0 and rows_planned > 0 and 0 < alpha < 1 and bound > 0):
         raise GateError(
             "bets need a second moment ≥ 0, at least one planned row and an alpha between 0 and 1",
             example=(second_moment, rows_planned, alpha, bound),
@@ -164,9 +158,7 @@ class Capital:
             GateError: where d is NaN, infinite or below −bound. Nothing is clamped and nothing was added.
         """
         values = self._checked(d)
-        growth = [
-            log_growth(values[:, k], self.fractions[k], float(self.bounds[k])) for k in range(len(self.bets))
-        ]
+        growth = [log_growth(values[:, k], self.fractions[k], float(self.bounds[k])) for k in range(len(self.bets))]
         self.sums += np.stack(growth)
         self.count += values.shape[0]
 

@@ -10,7 +10,6 @@ from typing import Literal
 
 from jumar.records import Finding, Record
 
-
 __all__ = [
     "Certificate",
     "ChangeSummary",

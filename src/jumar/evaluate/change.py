@@ -75,7 +75,7 @@ def segments(blocks: Blocks, spec: FeatureSpec) -> Iterator[tuple[str, str, Mask
         for code in np.unique(blocks.codes[:, place]):
             yield column.name, labels[code], blocks.codes[:, place] == code
     for column, entries in zip(spec.ids, blocks.ids, strict=True):
-        yield column.name, "empty", ~(entries > 0).any(axis=1)
+        yield column.name, "empty", np.asarray(~(entries > 0).any(axis=1))
 
 
 def _ranges(name: str, values: NDArray[np.float32], known: Mask) -> Iterator[tuple[str, str, Mask]]:
@@ -90,11 +90,7 @@ def _ranges(name: str, values: NDArray[np.float32], known: Mask) -> Iterator[tup
     for high in (*edges, np.inf):
         mask = known & (values > low) & (values <= high)
         words = (
-            f"≤ {high:.4g}"
-            if low == -np.inf
-            else f"> {low:.4g}"
-            if high == np.inf
-            else f"{low:.4g} to {high:.4g}"
+            f"≤ {high:.4g}" if low == -np.inf else f"> {low:.4g}" if high == np.inf else f"{low:.4g} to {high:.4g}"
         )
         yield name, words, mask
         low = high

@@ -74,9 +74,7 @@ def check_clone(
     taken, favourite = p[np.arange(a.size), a], p.max(axis=1)
     surprise = -_log(taken)
     if mu is None:
-        mean_reward = np.bincount(a, r, minlength=p.shape[1]) / np.maximum(
-            np.bincount(a, minlength=p.shape[1]), 1
-        )
+        mean_reward = np.bincount(a, r, minlength=p.shape[1]) / np.maximum(np.bincount(a, minlength=p.shape[1]), 1)
         excess = _interval(surprise + (p * _log(p)).sum(axis=1), unit, z)
         value = _interval(p @ mean_reward - mean_reward[a], unit, z)
         calibration = None
@@ -132,9 +130,7 @@ def _log(p: Floats) -> Floats:
     return np.log(np.maximum(p, _LEAST_PROBABILITY))
 
 
-def _sentence(
-    failed: list[str], value: _Interval, tolerance: float, production: float, *, logged: bool
-) -> str:
+def _sentence(failed: list[str], value: _Interval, tolerance: float, production: float, *, logged: bool) -> str:
     """ "equivalent to production: yes/no, by how much"."""
     if production > 0:
         between = f"between {value.low / production:+.2%} and {value.high / production:+.2%} of production's"
@@ -157,21 +153,14 @@ def _checked(
     a = np.asarray(action)
     r = np.asarray(reward, dtype=np.float64)
     mu = None if propensity is None else np.asarray(propensity, dtype=np.float64)
-    if (
-        p.ndim != 2
-        or a.shape != p.shape[:1]
-        or r.shape != a.shape
-        or (mu is not None and mu.shape != a.shape)
-    ):
+    if p.ndim != 2 or a.shape != p.shape[:1] or r.shape != a.shape or (mu is not None and mu.shape != a.shape):
         raise GateError(
             "the clone's probabilities, actions, rewards and propensities must have the same rows",
             example=(p.shape, a.shape, r.shape),
             remedy="Pass the validation rows for all of them.",
         )
     if a.size < 2:
-        raise GateError(
-            "at least two rows are needed to check the clone", remedy="Keep more validation rows."
-        )
+        raise GateError("at least two rows are needed to check the clone", remedy="Keep more validation rows.")
     good = (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1.0) <= 1e-5)
     good &= (a >= 0) & (a < p.shape[1]) & (r >= 0) & (r <= 1 + 1e-12)
     if mu is not None:

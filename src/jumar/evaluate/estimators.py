@@ -95,9 +95,7 @@ class ClusteredSums:
     def update(self, y: Floats, unit: ArrayLike | None = None) -> None:
         """Adds y [rows, columns], with unit [rows] integer codes if clustered."""
         if (unit is None) != (self.buckets is None):
-            raise GateError(
-                "units must come with every batch of rows or with none", remedy="Pass unit= each time."
-            )
+            raise GateError("units must come with every batch of rows or with none", remedy="Pass unit= each time.")
         self.rows += y.shape[0]
         self.total += y.sum(axis=0)
         if self.outer is not None:
@@ -270,16 +268,12 @@ class Estimator:
         return PairedGain(interval=interval, guaranteed=guaranteed)
 
 
-def ips(
-    w: ArrayLike, reward: ArrayLike, *, unit: ArrayLike | None = None, confidence: float = 0.95
-) -> Estimate:
+def ips(w: ArrayLike, reward: ArrayLike, *, unit: ArrayLike | None = None, confidence: float = 0.95) -> Estimate:
     """``Estimator.ips`` of arrays."""
     return _seen(w, reward, unit, confidence).ips()
 
 
-def snips(
-    w: ArrayLike, reward: ArrayLike, *, unit: ArrayLike | None = None, confidence: float = 0.95
-) -> Estimate:
+def snips(w: ArrayLike, reward: ArrayLike, *, unit: ArrayLike | None = None, confidence: float = 0.95) -> Estimate:
     """``Estimator.snips`` of arrays."""
     return _seen(w, reward, unit, confidence).snips()
 

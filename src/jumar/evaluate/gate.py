@@ -169,9 +169,7 @@ class Gate:
             columns = np.asfortranarray(w[part])  # reductions over rows are several times faster
             self._add(columns, r[part], mu[part], a[part], None if mass is None else mass[part])
 
-    def _add(
-        self, w: Floats, r: Floats, mu: Floats, action: NDArray[np.integer], mass: Floats | None
-    ) -> None:
+    def _add(self, w: Floats, r: Floats, mu: Floats, action: NDArray[np.integer], mass: Floats | None) -> None:
         d = (w - 1.0) * r[:, None]
         for gamma, capital in zip(self.plan.gammas, self.capitals, strict=True):
             capital.update(d if gamma == 0.0 else pessimistic(d, w, gamma))
@@ -196,9 +194,7 @@ class Gate:
         _demand(mu, (mu > 0) & (mu <= 1 + _ROUNDING), "propensity", "propensities must lie in (0, 1]")
         _demand(r, (r >= 0) & (r <= 1 + 1e-12), "reward", "rewards must lie within their declared bounds")
         if not np.issubdtype(action.dtype, np.integer):
-            raise GateError(
-                "actions must be indices", example=str(action.dtype), remedy="Pass whole numbers."
-            )
+            raise GateError("actions must be indices", example=str(action.dtype), remedy="Pass whole numbers.")
         _demand(action, (action >= 0) & (action < known), "action", f"actions must be indices below {known}")
 
     def _taken(
@@ -236,9 +232,7 @@ class Gate:
     def merge(self, other: Gate) -> Gate:
         """The gate that has seen the rows of both; both must follow one plan."""
         if self.plan != other.plan:
-            raise GateError(
-                "only gates of the same plan can be merged", remedy="Use one plan for all shards."
-            )
+            raise GateError("only gates of the same plan can be merged", remedy="Use one plan for all shards.")
         total = Gate(self.plan, self.actions)
         total.capitals = [a + b for a, b in zip(self.capitals, other.capitals, strict=True)]
         total.audit = self.audit + other.audit
@@ -288,9 +282,7 @@ class Gate:
         growth = float(capital.sums[k, best])
         return self.audit.of_candidate(k, float(capital.fractions[k, best]), growth, self.actions)
 
-    def _walk_points(
-        self, log_capital: Floats, passed: Sequence[int], released: int | None
-    ) -> list[WalkPoint]:
+    def _walk_points(self, log_capital: Floats, passed: Sequence[int], released: int | None) -> list[WalkPoint]:
         plan, points = self.plan, []
         for k, candidate in enumerate(plan.candidates):
             place = plan.order.index(k)

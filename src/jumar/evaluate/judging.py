@@ -79,9 +79,7 @@ def score_validation(log: Log, candidates: Candidates) -> Scored:
         )
 
     kept: list[Scored] = []
-    for piece in in_order(
-        score, log.batches("validate", batch_rows=batch_rows(candidates, len(log.schema.actions)))
-    ):
+    for piece in in_order(score, log.batches("validate", batch_rows=batch_rows(candidates, len(log.schema.actions)))):
         kept.append(piece)
         if sum(len(one.action) for one in kept) >= VALIDATION_ROWS:
             break

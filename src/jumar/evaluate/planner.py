@@ -50,9 +50,7 @@ def detectable_gain(rows: int, second_moment: float, alpha: float, power: float 
     return _deviations(alpha, power) * math.sqrt(second_moment / rows)
 
 
-def exploration_second_moment(
-    exploration: float, actions: int, changed: float, reward_square: float
-) -> float:
+def exploration_second_moment(exploration: float, actions: int, changed: float, reward_square: float) -> float:
     """E[d²] of a policy that always takes one action, tested on logs that explore evenly.
 
     Production takes its favourite with probability 1 − ε + ε/A and each other action with ε/A. Where the

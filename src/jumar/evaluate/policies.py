@@ -107,7 +107,9 @@ def evaluate(
     """
     if not 0.5 <= confidence < 1:
         raise OptionError(
-            "The confidence must be at least 0.5 and below 1", example=confidence, remedy="Try --confidence 0.95."
+            "The confidence must be at least 0.5 and below 1",
+            example=confidence,
+            remedy="Try --confidence 0.95.",
         )
     chosen = policy if isinstance(policy, Policy) else load_policy(policy)
     opened = read_for(chosen.card.log_schema, log, need="decisions")
@@ -116,7 +118,9 @@ def evaluate(
     estimator = Estimator(clustered=roles.unit is not None, confidence=confidence)
     weights = _Weights()
     scorer = chosen.scorer(*OUTPUTS)
-    for part, w in in_order(lambda batch: _judge(batch, chosen, scorer, confidence, roles.unit), _batches(opened, chosen, rows)):
+    for part, w in in_order(
+        lambda batch: _judge(batch, chosen, scorer, confidence, roles.unit), _batches(opened, chosen, rows)
+    ):
         estimator = estimator.merge(part)
         weights.update(w)
     if not weights.rows:
@@ -168,7 +172,9 @@ def _evaluation(
     paired = estimator.paired_gain()
     notes = list(log.notes)
     if rows == "unseen":
-        notes.append(f"{log.rows - weights.rows:,} decisions of units that the policy may have been fitted on were left out.")
+        notes.append(
+            f"{log.rows - weights.rows:,} decisions of units that the policy may have been fitted on were left out."
+        )
     if not logged:
         notes.append("No propensities were logged: the clone's stand in for them, and no bound is guaranteed.")
     notes.append("The interval of the direct method does not know how wrong its model is.")

@@ -79,9 +79,7 @@ def why(
     own = [one.sentence for one in own_findings if one.verdict == "blocked"]
     if evidence.passed == 0:
         return [_weak(plan, evidence), *own]
-    return own or [
-        "Only policies passed that deviate more than the one that promised most; none is released."
-    ]
+    return own or ["Only policies passed that deviate more than the one that promised most; none is released."]
 
 
 def _weak(plan: GatePlan, evidence: Evidence) -> str:
@@ -117,16 +115,12 @@ def _weak(plan: GatePlan, evidence: Evidence) -> str:
 
 def _explore(plan: GatePlan, evidence: Evidence) -> str:
     """How much exploration for how long would be enough, for a gain of five per cent."""
-    advice = (
-        "Let production take a random action in a small share of its decisions, and log how likely each was."
-    )
+    advice = "Let production take a random action in a small share of its decisions, and log how likely each was."
     actions, gain = len(plan.supported), _HOPED_FOR * evidence.reward_mean
     if gain <= 0 or actions < 2:
         return advice
     few, many = (
-        rows_to_explore(
-            gain, plan.alpha, exploration=share, actions=actions, reward_square=evidence.reward_square
-        )
+        rows_to_explore(gain, plan.alpha, exploration=share, actions=actions, reward_square=evidence.reward_square)
         for share in (0.05, 0.2)
     )
     return (

@@ -12,9 +12,7 @@ from jumar.evaluate.plan import GatePlan
 from jumar.logs import Log
 
 NOT_WORSE = "The policy's average {metric} per decision is not below production's."
-FRESH = (
-    "Every decision was randomised afresh, with the logged probability, given what was known at that moment."
-)
+FRESH = "Every decision was randomised afresh, with the logged probability, given what was known at that moment."
 ESTIMATED = (
     "No propensities were logged: the verdict supposes that the estimated ones are not too low by more than the "
     "factor 1 + Γ that is stated, where the policy deviates."
@@ -56,9 +54,7 @@ def certificate_of(log: Log, plan: GatePlan, result: GateResult, policy_sha256: 
     )
 
 
-def refusal_before_gate(
-    log: Log, findings: list[Finding], reasons: list[str], confidence: float
-) -> Certificate:
+def refusal_before_gate(log: Log, findings: list[Finding], reasons: list[str], confidence: float) -> Certificate:
     """A refusal that needed no gate: the log itself is not fit to learn from or to judge on."""
     mean = log.mean_reward
     return Certificate(

@@ -240,9 +240,7 @@ class WeightAudit:
         )
         return Finding(name="range of weights", verdict="warning", sentence=sentence, figures=figures)
 
-    def of_candidate(
-        self, k: int, bet: float, growth: float, actions: Sequence[str] | None = None
-    ) -> list[Finding]:
+    def of_candidate(self, k: int, bet: float, growth: float, actions: Sequence[str] | None = None) -> list[Finding]:
         """The audits that concern candidate k alone; a blocked one keeps k from being released.
 
         Args:
@@ -261,9 +259,7 @@ class WeightAudit:
                 "there, or propensities are logged too large; what that brings cannot be known."
             )
             figures: Figures = {"candidate": k, "missing": missing}
-            found.append(
-                Finding(name="missing weight", verdict="blocked", sentence=sentence, figures=figures)
-            )
+            found.append(Finding(name="missing weight", verdict="blocked", sentence=sentence, figures=figures))
         return found
 
     def _support(self, k: int, names: list[str]) -> Finding:
@@ -273,9 +269,7 @@ class WeightAudit:
             return Finding(name="support", verdict="ok", sentence=sentence)
         listed = ", ".join(untried[:5]) + (", …" if len(untried) > 5 else "")
         if not self.untried_known:
-            sentence = (
-                f"Some actions were never tried ({listed}); how much they would be used was not measured."
-            )
+            sentence = f"Some actions were never tried ({listed}); how much they would be used was not measured."
             return Finding(name="support", verdict="warning", sentence=sentence)
         share = float(self.untried[k]) / max(self.rows, 1)
         figures: Figures = {"candidate": k, "share": share}
@@ -309,14 +303,10 @@ class WeightAudit:
                 f"The evidence for this policy amounts to about {deviation.ess:.0f} rows, fewer than "
                 f"{LEAST_ESS:.0f}: a few heavy rows decide everything."
             )
-            found.append(
-                Finding(name="effective rows", verdict="blocked", sentence=sentence, figures=figures)
-            )
+            found.append(Finding(name="effective rows", verdict="blocked", sentence=sentence, figures=figures))
         if share is not None and share > 0.5:
             sentence = f"Ten rows carry {min(share, 1.0):.0%} of the evidence for this policy."
-            found.append(
-                Finding(name="dominating rows", verdict="warning", sentence=sentence, figures=figures)
-            )
+            found.append(Finding(name="dominating rows", verdict="warning", sentence=sentence, figures=figures))
         if not found:
             sentence = f"The evidence for this policy is spread over {deviation.ess:,.0f} effective rows."
             found.append(Finding(name="effective rows", verdict="ok", sentence=sentence, figures=figures))

@@ -53,7 +53,7 @@ def fit_features(table: ir.Table, features: Sequence[Feature], sample: ir.Boolea
     return FeatureSpec(numbers=tuple(numbers), categories=tuple(categories), ids=tuple(ids))
 
 
-@ibis.udf.agg.builtin(name="histogram", signature=((dt.string,), dt.Map(dt.string, dt.uint64)))
+@ibis.udf.agg.builtin(name="histogram", signature=((dt.string,), dt.dtype("map<string, uint64>")))
 def _histogram(values: Any) -> Any:
     """Value counts of a string column as one map: an aggregate of the engine."""
 
@@ -85,7 +85,8 @@ def _gather(
         found[features[int(place)].name][statistic] = value
     for feature in features:
         if feature.kind == "ids":
-            entries = table.select(entry=table[feature.name].unnest())
+            lists: Any = table[feature.name]
+            entries = table.select(entry=lists.unnest())
             counts = entries.aggregate(counts=_histogram(entries.entry)).to_pyarrow().to_pylist()[0]
             found[feature.name].update(counts)
     return found

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 from numpy.typing import NDArray
 
 from jumar.features.spec import CategoryColumn, FeatureSpec, IdsColumn, NumberColumn
+
+pc: Any = pyarrow.compute  # its functions are made at run time, which type checkers cannot see
 
 SECONDS_PER_DAY = 86_400
 TIME_PARTS = ("days", "day_sin", "day_cos", "week_sin", "week_cos")

@@ -46,9 +46,7 @@ def vector_width(spec: FeatureSpec) -> int:
     return len(spec.numbers) + flags + one_hot + tables + len(spec.ids)
 
 
-def vectors(
-    spec: FeatureSpec, tables: Sequence[Array], numbers: Array, codes: Array, ids: Sequence[Array]
-) -> Array:
+def vectors(spec: FeatureSpec, tables: Sequence[Array], numbers: Array, codes: Array, ids: Sequence[Array]) -> Array:
     """Dense vectors of some rows.
 
     Args:

@@ -72,7 +72,12 @@ class FitResult:
 
 
 def fit(
-    loss: Loss, params: Params, chunks: Chunks, held_out: Batch, config: FitConfig, progress: Progress | None = None
+    loss: Loss,
+    params: Params,
+    chunks: Chunks,
+    held_out: Batch,
+    config: FitConfig,
+    progress: Progress | None = None,
 ) -> FitResult:
     """Minimise a loss by AdamW on random batches and keep the running average that was best on held-out rows.
 
@@ -120,7 +125,11 @@ def part_of(progress: Progress | None, start: float, end: float) -> Progress | N
 def make_optimiser(config: FitConfig) -> optax.GradientTransformation:
     """AdamW under a cosine with a short warm-up, gradients clipped by norm."""
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, min(100, config.updates // 10 + 1), config.updates + 1, config.learning_rate / 100
+        0.0,
+        config.learning_rate,
+        min(100, config.updates // 10 + 1),
+        config.updates + 1,
+        config.learning_rate / 100,
     )
     return optax.chain(
         optax.clip_by_global_norm(10.0), optax.adamw(schedule, b2=0.99, weight_decay=config.weight_decay)
@@ -128,7 +137,12 @@ def make_optimiser(config: FitConfig) -> optax.GradientTransformation:
 
 
 def _run(
-    loss: Loss, optimiser: optax.GradientTransformation, config: FitConfig, state: Any, chunk: Batch, starts: Array
+    loss: Loss,
+    optimiser: optax.GradientTransformation,
+    config: FitConfig,
+    state: Any,
+    chunk: Batch,
+    starts: Array,
 ) -> Any:
     """Make one update per block start, inside one compiled scan."""
 

@@ -6,6 +6,7 @@ In: vectors [rows, width]. Out: [members, rows, outputs]. A single network is a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ Stack = list[dict[str, Array]]
 def init_stack(key: Array, members: int, widths: Sequence[int]) -> Stack:
     """He-initialised layers; the last layer starts near zero, so that a fit starts from "no opinion"."""
     layers: Stack = []
-    pairs = list(zip(widths, widths[1:], strict=False))
+    pairs = list(pairwise(widths))
     for place, ((fan_in, fan_out), k) in enumerate(zip(pairs, jax.random.split(key, len(pairs)), strict=True)):
         gain = 0.1 if place == len(pairs) - 1 else 2.0**0.5
         weight = gain / fan_in**0.5 * jax.random.normal(k, (members, fan_in, fan_out))

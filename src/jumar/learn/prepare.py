@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -85,7 +86,8 @@ def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES) -> Prepared:
     fit_rows = log.rows_in("fit")
     share = min(1.0, QUANTILE_ROWS / max(fit_rows, 1))
     table = log.part("fit")
-    sample = table["__hash"] < hex_bound(FIT[0] + share * (FIT[1] - FIT[0])) if share < 1 else None
+    unit_hash: Any = table["__hash"]
+    sample = unit_hash < hex_bound(FIT[0] + share * (FIT[1] - FIT[0])) if share < 1 else None
     spec = fit_features(table, log.schema.features, sample)
     tally = _Tally(len(log.schema.actions))
     pieces = tally.see(read_columns(batch, spec) for batch in log.batches("fit"))

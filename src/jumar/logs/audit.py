@@ -119,9 +119,7 @@ def roles(log: Log) -> Finding:
     if log.schema.roles.pmf is not None and "propensity" in absent:
         absent.remove("propensity")
     if not absent:
-        return Finding(
-            name="roles", verdict="ok", sentence="Every role has its column.", figures={"missing": ""}
-        )
+        return Finding(name="roles", verdict="ok", sentence="Every role has its column.", figures={"missing": ""})
     said = "; ".join(f"no {role.replace('_', ' ')}: {costs[role]}" for role in absent)
     serious = "propensity" in absent or "unit" in absent
     return Finding(
@@ -170,9 +168,7 @@ def rewards(log: Log) -> Finding:
         )
     elif row["high"] - row["low"] < 0.2:
         verdict = "warning"
-        sentence += (
-            " Much of the declared range is never used; narrower bounds that are true would certify sooner."
-        )
+        sentence += " Much of the declared range is never used; narrower bounds that are true would certify sooner."
     return Finding(name="rewards", verdict=verdict, sentence=sentence, figures=figures)
 
 
@@ -187,9 +183,7 @@ def missing(log: Log) -> Finding:
     bad = {name: share for name, share in gaps.items() if share > 0.5}
     if bad:
         listed = ", ".join(f"'{name}' ({share:.0%})" for name, share in list(bad.items())[:5])
-        sentence = (
-            f"More than half of the values are missing in {len(bad)} of {len(nulls)} features: {listed}."
-        )
+        sentence = f"More than half of the values are missing in {len(bad)} of {len(nulls)} features: {listed}."
     elif gaps:
         name, share = next(iter(gaps.items()))
         sentence = f"{len(gaps)} of {len(nulls)} features have gaps, most of all '{name}' ({share:.1%})."
@@ -215,9 +209,7 @@ def duplicates(log: Log) -> Finding:
     hashed = ibis.struct(columns).hash()
     every = max(1, log.rows // 1_000_000)
     kept = table.select(h=hashed)
-    row = log.origin.one(
-        kept.filter(kept.h % every == 0).aggregate(rows=ibis._.count(), distinct=ibis._.h.nunique())
-    )
+    row = log.origin.one(kept.filter(kept.h % every == 0).aggregate(rows=ibis._.count(), distinct=ibis._.h.nunique()))
     share = 1 - row["distinct"] / row["rows"] if row["rows"] else 0.0
     timed = log.schema.roles.time is not None and log.schema.roles.unit is not None
     # Without a unit and a time, equal rows are no sign of anything unless nearly all rows differ.
@@ -244,9 +236,7 @@ def split_shares(log: Log, sample: pa.Table) -> Finding:
     draws, with the design effect Σn²/Σn over the units' row counts n (from the sample). Warns beyond five
     standard deviations.
     """
-    counts = np.unique(
-        sample[UNIT].combine_chunks().dictionary_encode().indices.to_numpy(), return_counts=True
-    )[1]
+    counts = np.unique(sample[UNIT].combine_chunks().dictionary_encode().indices.to_numpy(), return_counts=True)[1]
     effect = float((counts.astype(float) ** 2).sum() / counts.sum())
     gate = log.rows_in("gate") / log.rows
     low, high = PARTS["gate"]

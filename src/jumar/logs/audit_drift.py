@@ -56,8 +56,7 @@ def drift(log: Log, sample: pa.Table) -> list[Finding]:
     ]
     top = max(alarming or shifts, key=lambda what: shifts[what])
     said = (
-        f"{top} lies {shifts[top]:.2f} standard deviations from its mean in period {periods[top] + 1} "
-        f"of {len(rows)}"
+        f"{top} lies {shifts[top]:.2f} standard deviations from its mean in period {periods[top] + 1} of {len(rows)}"
     )
     rewards = [row["s0"] / row["n0"] for row in rows]
     width, low = log.schema.reward_high - log.schema.reward_low, log.schema.reward_low
@@ -74,9 +73,7 @@ def drift(log: Log, sample: pa.Table) -> list[Finding]:
         "mean_rewards": [low + width * r for r in rewards],
         "rows": [float(r["n"]) for r in rows],
     }
-    return [
-        Finding(name="drift", verdict="warning" if alarming else "ok", sentence=sentence, figures=figures)
-    ]
+    return [Finding(name="drift", verdict="warning" if alarming else "ok", sentence=sentence, figures=figures)]
 
 
 def _moment(micros: int) -> ir.Value:

@@ -119,15 +119,11 @@ def knows_the_action(log: Log, sample: pa.Table) -> Finding:
             + (f", {means[name] - 1:+.0%} more than chance permits)" if p is not None else ")")
             for name in bad[:5]
         )
-        sentence = (
-            f"Foretells the action better than a feature known before the draw could: {listed}. {_REMEDY}"
-        )
+        sentence = f"Foretells the action better than a feature known before the draw could: {listed}. {_REMEDY}"
         verdict = "blocked" if p is not None else "warning"
     else:
         verdict = "ok"
-        sentence = (
-            f"No feature knows how the draw came out; '{top}' foretells {guesses[top]:.0%} of the actions."
-        )
+        sentence = f"No feature knows how the draw came out; '{top}' foretells {guesses[top]:.0%} of the actions."
     shown = sorted(guesses.items(), key=lambda pair: -pair[1])[:50]
     figures = {
         "foretold": dict(shown),
@@ -179,8 +175,7 @@ def _targets(log: Log, sample: pa.Table) -> list[tuple[str, np.ndarray]]:
     usual = values[counts.argmax()]
     low, width = log.schema.reward_low, log.schema.reward_high - log.schema.reward_low
     targets = [
-        (f"the reward is {'not ' * flip}{low + width * usual:g}", (reward == usual) ^ flip)
-        for flip in (False, True)
+        (f"the reward is {'not ' * flip}{low + width * usual:g}", (reward == usual) ^ flip) for flip in (False, True)
     ]
     common = np.argsort(-np.bincount(action), kind="stable")[:20]
     for a in common:

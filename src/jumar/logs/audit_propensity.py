@@ -98,9 +98,7 @@ def calibration(log: Log, tally: list[dict[str, Any]]) -> list[Finding]:
         error = max(row["square"] / n - mean**2, 0.0) ** 0.5 / n**0.5
         means[name] = mean
         # An action taken in every row of a degenerate log has no spread; then only the mean can speak.
-        scores[name] = (
-            (mean - 1) / error if error > 0 else (0.0 if abs(mean - 1) < 1e-9 else np.sign(mean - 1) * 1e3)
-        )
+        scores[name] = (mean - 1) / error if error > 0 else (0.0 if abs(mean - 1) < 1e-9 else np.sign(mean - 1) * 1e3)
     counted = {str(log.schema.actions[row[ACTION]]): row["rows"] for row in tally}
     off = {a: z for a, z in scores.items() if abs(z) > _Z and abs(means[a] - 1) > _OFF and counted[a] >= 30}
     worst = max(off or scores, key=lambda a: abs(scores[a]))
@@ -174,9 +172,7 @@ def persistence(log: Log, sample: pa.Table) -> list[Finding]:
     same = (action[1:] == action[:-1])[pairs]
     n = int(pairs.sum())
     if n < 100:
-        sentence = (
-            f"Too few units decide twice ({n} pairs) to tell whether their decisions share their randomness."
-        )
+        sentence = f"Too few units decide twice ({n} pairs) to tell whether their decisions share their randomness."
         return [Finding(name="shared randomness", verdict="ok", sentence=sentence, figures={"pairs": n})]
     t = same / p[1:][pairs] - 1.0
     mean, norm = float(t.mean()), float(np.sqrt((t * t).sum()))
@@ -204,9 +200,6 @@ def persistence(log: Log, sample: pa.Table) -> list[Finding]:
     else:
         verdict, sentence = (
             "ok",
-            (
-                f"Consecutive decisions of a unit look freshly drawn ({n:,} pairs, off by {mean:+.1%}, "
-                f"z = {z:+.1f})."
-            ),
+            (f"Consecutive decisions of a unit look freshly drawn ({n:,} pairs, off by {mean:+.1%}, z = {z:+.1f})."),
         )
     return [Finding(name="shared randomness", verdict=verdict, sentence=sentence, figures=figures)]

@@ -93,8 +93,7 @@ def action_index(column: ir.Value, actions: Sequence[Action]) -> ir.Value:
     if len(starts) == 1:
         return within(0, len(actions))
     blocks = [
-        (column <= actions[min(s + width, len(actions)) - 1], within(s, min(s + width, len(actions))))
-        for s in starts
+        (column <= actions[min(s + width, len(actions)) - 1], within(s, min(s + width, len(actions)))) for s in starts
     ]
     return ibis.cases(*blocks, else_=ibis.null("int32"))
 
@@ -112,11 +111,7 @@ def pmf_array(column: ir.Value, actions: Sequence[Action]) -> ir.Value:
 
 def scaled_reward(column: ir.Value, low: float, high: float) -> ir.Value:
     """The reward moved to [0, 1] by its declared bounds; beyond them it is capped."""
-    value = (
-        column.cast("int8").cast("float64")
-        if isinstance(column.type(), dt.Boolean)
-        else column.cast("float64")
-    )
+    value = column.cast("int8").cast("float64") if isinstance(column.type(), dt.Boolean) else column.cast("float64")
     return ((value - low) / (high - low)).clip(0.0, 1.0)
 
 

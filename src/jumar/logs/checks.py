@@ -238,9 +238,7 @@ def _shown(value: Any) -> Any:
     return "null" if value is None else value
 
 
-def _judge_features(
-    features: Sequence[Feature], columns: dict[str, ColumnBasics], rows: int, asked: _Asked
-) -> None:
+def _judge_features(features: Sequence[Feature], columns: dict[str, ColumnBasics], rows: int, asked: _Asked) -> None:
     for i, feature in enumerate(features):
         text = asked.count(f"f{i}_text")
         if text:

@@ -79,9 +79,7 @@ def resolve(schema: ibis.Schema, options: LogOptions) -> tuple[Roles, list[str]]
             notes.append(f"'{matches[0]}' is taken as the {role.replace('_', ' ')}; {rest} stays a feature.")
     for role in ("action", "reward"):
         if role not in found:
-            raise missing_column(
-                role, names, f"and none was named as the {role}", f"Name it with {_FLAG[role]}."
-            )
+            raise missing_column(role, names, f"and none was named as the {role}", f"Name it with {_FLAG[role]}.")
     return Roles(**found), notes
 
 
@@ -140,9 +138,7 @@ def kind_of(name: str, dtype: dt.DataType, options: LogOptions) -> Kind:
     if name in options.numeric:
         if isinstance(dtype, dt.Numeric | dt.String):
             return "number"
-        raise _no_kind(
-            name, dtype, "Only numbers, and text that spells numbers, can be numeric; cast it first."
-        )
+        raise _no_kind(name, dtype, "Only numbers, and text that spells numbers, can be numeric; cast it first.")
     kind = natural_kind(dtype)
     if kind is None:
         raise _no_kind(name, dtype, f"Leave it out with --ignore {name}, or flatten it into columns.")
@@ -165,9 +161,7 @@ def natural_kind(dtype: dt.DataType) -> Kind | None:
 
 
 def _no_kind(name: str, dtype: dt.DataType, remedy: str) -> LogError:
-    return LogError(
-        f"A column of type {arrow_type(dtype):.60} cannot be a feature", column=name, remedy=remedy
-    )
+    return LogError(f"A column of type {arrow_type(dtype):.60} cannot be a feature", column=name, remedy=remedy)
 
 
 def refuse_reserved(names: Iterable[str]) -> None:

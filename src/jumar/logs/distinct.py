@@ -40,9 +40,7 @@ def check_identifiers(source: Source, features: Sequence[Feature], basics: Basic
         if exact > MANY_VALUES or (exact > SOME_VALUES and exact > basics.rows / 2):
             found.append((feature.name, exact, seen.example))
     if found:
-        listed = "; ".join(
-            f"'{n}' has {d:,} distinct values, such as {str(e)!r:.40}" for n, d, e in found[:8]
-        )
+        listed = "; ".join(f"'{n}' has {d:,} distinct values, such as {str(e)!r:.40}" for n, d, e in found[:8])
         flags = " ".join(f"--ignore {name}" for name, *_ in found)
         look = "y looks like an identifier" if len(found) == 1 else "ies look like identifiers"
         raise LogError(
@@ -78,9 +76,7 @@ def check_duplicates(source: Source, name: str, basics: Basics) -> None:
         return
     repeated, example = 0, None
     for hashed, here in hash_slices(column, basics.rows):
-        groups = (
-            source.table.filter(here).group_by(h=hashed).aggregate(n=ibis._.count(), id=column.arbitrary())
-        )
+        groups = source.table.filter(here).group_by(h=hashed).aggregate(n=ibis._.count(), id=column.arbitrary())
         found = source.one(groups.filter(groups.n > 1).aggregate(n=ibis._.n.sum(), id=ibis._.id.min()))
         repeated += found["n"] or 0
         example = found["id"] if example is None else example

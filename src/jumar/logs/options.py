@@ -96,9 +96,7 @@ def _from_file(config: str | os.PathLike[str] | None) -> dict[str, Any]:
             near = nearest(key, LogOptions.__struct_fields__)
             hint = f"Did you mean '{near}'?" if near else f"Known: {', '.join(LogOptions.__struct_fields__)}."
             raise OptionError(f"'{key}' under [log] in '{path}' is not an option", remedy=hint)
-    return {
-        key: (value,) if isinstance(value, str) and key in _LISTS else value for key, value in table.items()
-    }
+    return {key: (value,) if isinstance(value, str) and key in _LISTS else value for key, value in table.items()}
 
 
 def _check_range(read: LogOptions) -> None:

@@ -41,9 +41,7 @@ _EMPTY_TYPES = {
 }
 
 
-def read_for(
-    policy_schema: LogSchema, source: Any, *, need: Literal["features", "decisions"] = "features"
-) -> Log:
+def read_for(policy_schema: LogSchema, source: Any, *, need: Literal["features", "decisions"] = "features") -> Log:
     """Opens rows for a policy.
 
     Args:
@@ -56,11 +54,7 @@ def read_for(
         LogError: a feature is missing or changed its type; an action the policy never saw; and everything
             that ``read_log`` refuses in a role.
     """
-    origin = (
-        source.origin
-        if isinstance(source, Log)
-        else open_source(source, csv_types=_text_types(policy_schema))
-    )
+    origin = source.origin if isinstance(source, Log) else open_source(source, csv_types=_text_types(policy_schema))
     names = list(origin.table.columns)
     refuse_reserved(names)
     origin = _with_features(origin, policy_schema)
@@ -103,9 +97,7 @@ def _for_evaluating(policy_schema: LogSchema, origin: Source, roles: Roles) -> L
     check_types(origin.table, roles)
     bounds = (policy_schema.reward_low, policy_schema.reward_high)
     basics = look(origin, roles, (), bounds)
-    *_, said = reward_bounds(
-        roles, basics, LogOptions(reward_range=bounds, cap_reward=policy_schema.cap_reward)
-    )
+    *_, said = reward_bounds(roles, basics, LogOptions(reward_range=bounds, cap_reward=policy_schema.cap_reward))
     assert roles.action is not None
     _as_logged(origin.table[roles.action], policy_schema, roles.action)
     _, counts = actions_of(origin, roles.action, basics, at_least=1)
@@ -129,8 +121,7 @@ def _as_logged(column: ir.Value, schema: LogSchema, name: str) -> ir.Value:
     wanted = dt.Boolean if isinstance(first, bool) else dt.Integer if isinstance(first, int) else dt.String
     if not isinstance(column.type(), wanted):
         raise LogError(
-            f"The actions of the policy are of type {type(first).__name__}, but the column is "
-            f"{column.type()}",
+            f"The actions of the policy are of type {type(first).__name__}, but the column is {column.type()}",
             column=name,
             example=first,
             remedy="Cast the column to the type that the policy learned from.",
@@ -233,11 +224,7 @@ def scoring_batches(
     asked: dict[str, ir.Value] = {f"o{i}": table[name] for i, name in enumerate(originals)}
     places = []
     for i, (name, value) in enumerate(known.items()):
-        if (
-            name in originals
-            and table[name].type() == value.type()
-            and not isinstance(value.type(), dt.Floating)
-        ):
+        if name in originals and table[name].type() == value.type() and not isinstance(value.type(), dt.Floating):
             places.append(originals.index(name))
         else:
             asked[f"c{i}"] = value

@@ -127,9 +127,7 @@ def explained(name: str, error: BaseException) -> LogError:
     line = re.search(r"(?:CSV Error on )?[Ll]ine:? (\d+)", text)
     column = re.search(r"[Cc]olumn (?:name: )?\"?([^\s\",]+)\"?", text) if line else None
     if isinstance(error, PermissionError) or "Permission denied" in text:
-        return LogError(
-            f"'{name}' may not be read by this user", remedy="Give yourself the right to read it."
-        )
+        return LogError(f"'{name}' may not be read by this user", remedy="Give yourself the right to read it.")
     if line:
         return LogError(
             f"'{name}' breaks off being a table at line {int(line.group(1)):,}",
@@ -142,9 +140,7 @@ def explained(name: str, error: BaseException) -> LogError:
             remedy="Give every value of a column one type, or write the log as Parquet.",
         )
     if isinstance(error, duckdb.OutOfMemoryException):
-        return LogError(
-            f"'{name}' needs more memory than there is", remedy="Free memory, or read a part of it."
-        )
+        return LogError(f"'{name}' needs more memory than there is", remedy="Free memory, or read a part of it.")
     return LogError(
         f"'{name}' cannot be read: it is damaged, or not what its name says it is",
         remedy="Write it again; `jumar` reads Parquet, CSV, Arrow and DuckDB.",

@@ -83,17 +83,13 @@ def _whole(file: str) -> None:
             while handle.read(1 << 22):
                 pass
     except (EOFError, OSError) as error:
-        raise LogError(
-            f"'{file}' is damaged or was cut short", remedy="Copy or compress it again."
-        ) from error
+        raise LogError(f"'{file}' is damaged or was cut short", remedy="Copy or compress it again.") from error
 
 
 def _find_bad_line(con: Any, files: Sequence[str], dialect: str) -> None:
     """Reads everything as text, so that the engine's error names the line that does not fit."""
     for file in files:
-        width = (
-            len(re.findall(re.escape(_delimiter(_header(file))), re.sub(r'"[^"]*"', "", _header(file)))) + 1
-        )
+        width = len(re.findall(re.escape(_delimiter(_header(file))), re.sub(r'"[^"]*"', "", _header(file)))) + 1
         columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
         options = f"{dialect}, auto_detect = false, columns = {{{columns}}}"
         # Every column is asked for: a count alone would skip over the values.

@@ -52,9 +52,7 @@ def in_parts(unit_hash: ir.StringValue, parts: tuple[Part, ...]) -> ir.BooleanVa
     """
     for part in parts:
         if part not in PARTS:
-            raise OptionError(
-                f"'{part}' is not a part of a log", remedy=f"The parts are {', '.join(sorted(PARTS))}."
-            )
+            raise OptionError(f"'{part}' is not a part of a log", remedy=f"The parts are {', '.join(sorted(PARTS))}.")
     ranges = []
     for part in PARTS:
         if part in parts:

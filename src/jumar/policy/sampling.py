@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def draw(
-    pmf: NDArray[np.float64], uniform: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def draw(pmf: NDArray[np.float64], uniform: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Invert the distribution function at one uniform number per row.
 
     Args:

@@ -5,9 +5,9 @@ In: the graph's bytes and blocks of raw numbers and codes. Out: outputs in float
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from collections import deque
 from typing import Any, TypeVar
 
 import numpy as np
@@ -57,7 +57,7 @@ class Scorer:
             for name, values in zip(self.outputs, joined, strict=True)
         )
 
-    def _call(self, blocks: Blocks, start: int, stop: int) -> list[NDArray[np.float32]]:
+    def _call(self, blocks: Blocks, start: int, stop: int) -> Sequence[Any]:
         feed: dict[str, Any] = {"numbers": blocks.numbers[start:stop], "codes": blocks.codes[start:stop]}
         feed |= {f"ids:{place}": entries[start:stop] for place, entries in enumerate(blocks.ids)}
         return self.session.run(self.outputs, {name: feed[name] for name in self.inputs})

@@ -104,9 +104,7 @@ def _template() -> jinja2.Template:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["clean"] = words.clean
-    return environment.from_string(
-        resources.files("jumar.report").joinpath("template.html").read_text("utf-8")
-    )
+    return environment.from_string(resources.files("jumar.report").joinpath("template.html").read_text("utf-8"))
 
 
 def _key_figures(summary: RunSummary, scale: words.Scale) -> list[tuple[str, str, str]]:
@@ -227,9 +225,7 @@ def _change(change: ChangeSummary | None) -> dict[str, Any] | None:
     most = max((s.changed for s in segments), default=0.0) or 1.0
     rows = []
     for s in segments[:MOST_SEGMENTS]:
-        moved = max(
-            range(len(change.actions)), key=lambda i: abs(s.rates_after[i] - s.rates_before[i]), default=None
-        )
+        moved = max(range(len(change.actions)), key=lambda i: abs(s.rates_after[i] - s.rates_before[i]), default=None)
         rows.append(
             {
                 "feature": words.clean(s.feature, 80),

@@ -34,8 +34,7 @@ def clean(text: object, limit: int = 160) -> str:
     # Cc: terminal escapes; Cf: text that hides or turns its direction; Cs, Co, Cn: not characters at all.
     # The two joiners belong to the spelling of emoji and of several scripts.
     shown = "".join(
-        c if unicodedata.category(c)[0] != "C" or c in "\u200c\u200d" else "\N{REPLACEMENT CHARACTER}"
-        for c in head
+        c if unicodedata.category(c)[0] != "C" or c in "\u200c\u200d" else "\N{REPLACEMENT CHARACTER}" for c in head
     )
     return shown if len(raw) <= limit else shown[: limit - 1].rstrip() + "…"
 
@@ -191,11 +190,7 @@ def enough(certificate: Certificate) -> str | None:
     need = plural(c.rows_needed, "decision")
     if any(count(c.rows_needed) in reason for reason in c.reasons):
         return None
-    times = (
-        f", {amount(c.rows_needed / c.rows, figures=2)} times the {count(c.rows)} judged here"
-        if c.rows
-        else ""
-    )
+    times = f", {amount(c.rows_needed / c.rows, figures=2)} times the {count(c.rows)} judged here" if c.rows else ""
     return f"If the gain seen in training is real, about {need} to judge on would be enough{times}."
 
 

@@ -62,7 +62,8 @@ def score(
         try:
             for original, known, pmf in policy.scored(log, policy.salt(seed), ROWS_PER_GROUP):
                 batch = _joined(original, policy.decisions(known, pmf))
-                writer = writer or _writer(temporary, batch.schema)
+                if writer is None:
+                    writer = _writer(temporary, batch.schema)
                 writer.write_batch(batch, row_group_size=ROWS_PER_GROUP)
                 rows += batch.num_rows
                 if seen is not None:
@@ -92,7 +93,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """Snappy, dictionaries only where values repeat: what is fast to write and to read."""
-    dictionaries = [
+    dictionaries: Any = [
         field.name for field in schema if pa.types.is_string(field.type) and field.name not in ("decision_id", "unit")
     ]
     return pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=dictionaries, write_statistics=False)

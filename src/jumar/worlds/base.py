@@ -85,9 +85,7 @@ class World(Protocol):
 def block_sizes(rows: int) -> Iterator[tuple[int, int]]:
     """Number and size of each block of a log of ``rows`` rows; only the last is shorter than BLOCK_ROWS."""
     if rows < 1:
-        raise OptionError(
-            "A world was asked for fewer than one row", example=rows, remedy="Ask for rows ≥ 1."
-        )
+        raise OptionError("A world was asked for fewer than one row", example=rows, remedy="Ask for rows ≥ 1.")
     for block in range(-(-rows // BLOCK_ROWS)):
         yield block, min(BLOCK_ROWS, rows - block * BLOCK_ROWS)
 
@@ -113,9 +111,7 @@ def checked_pmf(pmf: NDArray[Any], rows: int, actions: int) -> Floats:
     if wrong.any():
         example = found[np.argmax(wrong)].tolist()
         count = int(wrong.sum())
-        raise OptionError(
-            "A policy's probabilities must sum to 1", count=count, example=example, remedy=remedy
-        )
+        raise OptionError("A policy's probabilities must sum to 1", count=count, example=example, remedy=remedy)
     return found
 
 
@@ -137,9 +133,7 @@ def write_parquet(tables: Iterable[pa.Table], schema: pa.Schema, path: str | os.
         with open(temporary, "xb") as sink:
             with pq.ParquetWriter(sink, schema, compression="snappy") as writer:
                 for group in _grouped(tables):
-                    writer.write_table(
-                        pa.concat_tables(group), row_group_size=BLOCKS_PER_ROW_GROUP * BLOCK_ROWS
-                    )
+                    writer.write_table(pa.concat_tables(group), row_group_size=BLOCKS_PER_ROW_GROUP * BLOCK_ROWS)
             sink.flush()
             os.fsync(sink.fileno())
         os.replace(temporary, target)

@@ -117,9 +117,7 @@ class Notifications:
         """
         return pa.concat_tables(self._log_blocks(rows, seed, policy))
 
-    def write(
-        self, rows: int, seed: int, path: str | os.PathLike[str], policy: base.Policy | None = None
-    ) -> None:
+    def write(self, rows: int, seed: int, path: str | os.PathLike[str], policy: base.Policy | None = None) -> None:
         """Write the rows of ``log`` as Parquet, block by block: memory stays the same for any number of rows.
 
         Raises:

@@ -143,9 +143,7 @@ def _topics(rng: np.random.Generator, category: NDArray[np.int64]) -> pa.ListArr
     length = rng.poisson(2.2, len(category))
     owner = np.repeat(np.arange(len(category)), length)
     common = np.minimum(rng.exponential(9.0, len(owner)), TOPICS - 1).astype(np.int64)
-    own = category[owner] * (TOPICS // len(CATEGORIES)) + rng.integers(
-        0, TOPICS // len(CATEGORIES), len(owner)
-    )
+    own = category[owner] * (TOPICS // len(CATEGORIES)) + rng.integers(0, TOPICS // len(CATEGORIES), len(owner))
     topic = np.where(rng.random(len(owner)) < 0.5, own, common)
     pairs = np.unique(owner * TOPICS + topic)  # also drops a topic that was drawn twice
     offsets = np.searchsorted(pairs, np.arange(len(category) + 1) * TOPICS)
