@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -306,7 +307,7 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError:
         return _refuse("There is not enough memory. Use fewer columns, or a machine with more.")
     except Exception:
-        err.print_exception()
+        traceback.print_exc()
         err.print("[red]This is a defect of Jumar, not of your data. Nothing was left half-written.")
         return DEFECT
 

@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 from jumar.evaluate import Capital, Gate, GateError, GateResult, default_bets
 from jumar.evaluate.gate import released_candidate, walk
 from jumar.evaluate.plan import GAMMAS, GatePlan, bound_alpha, primary_candidate
+from jumar.evaluate.planner import rows_needed
 
 from .synthetic import Rows, make_plan, make_rows
 
@@ -97,7 +98,7 @@ def test_production_itself_is_refused_quietly():
 
 @pytest.mark.parametrize(("gain", "rows", "validation_seed", "words"), [
     (-0.08, 20_000, 2, "No policy looked better"),
-    (0.05, 1_500, 2, "Too few rows"),
+    (0.05, 1_500, 2, "Too few decisions"),
 ])  # fmt: skip
 def test_refusals_say_why(gain: float, rows: int, validation_seed: int, words: str):
     plan = make_plan(make_rows(20_000, validation_seed, gain=gain), rows)
@@ -105,7 +106,7 @@ def test_refusals_say_why(gain: float, rows: int, validation_seed: int, words: s
     assert result.verdict == "refused"
     assert result.released is None
     assert words in result.reasons[0]
-    if words == "Too few rows":
+    if words == "Too few decisions":
         assert result.rows_needed is not None
         assert result.rows_needed > rows
         assert f"{result.rows_needed:,}" in result.reasons[0]
@@ -116,11 +117,22 @@ def test_a_gain_that_vanishes_is_refused_in_other_words():
     assert "no better than production" in result.reasons[0]
 
 
-def test_an_uncertain_gain_is_refused_in_other_words():
+def test_what_would_be_enough_goes_by_what_the_gate_measured():
     plan = make_plan(make_rows(400, 6, gain=0.02), 500)
-    assert 0 < plan.candidates[plan.order[0]].validation_z < 2
-    result = judged(plan, make_rows(500, 12, gain=0.1))
-    assert "cannot be told apart from zero" in result.reasons[0]
+    rows = make_rows(500, 12, gain=0.1)
+    result = judged(plan, rows)
+    first = plan.candidates[plan.order[0]]
+    measured = result.walk[plan.order[0]].estimate
+    assert result.verdict == "refused"
+    assert measured > 0
+    assert result.rows_needed == rows_needed(measured, first.second_moment, plan.alpha)
+    assert "as large as measured" in result.reasons[0]
+
+
+def test_five_per_cent_are_supposed_where_the_gate_measured_no_gain():
+    result = judged(make_plan(make_rows(20_000, 2), 2_000), make_rows(2_000, 5, gain=-0.05))
+    assert result.rows_needed is not None
+    assert "To certify a gain of 5%" in result.reasons[0]
 
 
 def test_deterministic_logs_are_refused_with_a_plan_for_exploration():
@@ -137,7 +149,7 @@ def test_deterministic_logs_are_refused_with_a_plan_for_exploration():
 
 def test_an_empty_gate_is_refused():
     result = Gate(make_plan(make_rows(100, 2), 10)).result()
-    assert (result.verdict, result.reasons) == ("refused", ["The gate has seen no rows."])
+    assert (result.verdict, result.reasons) == ("refused", ["No decision was left to judge on."])
     assert result.lower_bound == -1.0
 
 

@@ -144,8 +144,7 @@ def test_without_a_positive_production_value_gains_are_in_reward_units() -> None
 def test_what_would_be_enough_is_said_once_and_only_if_more_rows_would_help() -> None:
     certificate = runs.refused().certificate
     assert words.enough(certificate) == (
-        "If the gain seen in training is real, about 2,840,000 decisions to judge on would be enough, "
-        "19 times the 150,122 judged here."
+        "About 2,840,000 decisions to judge on would be enough, 19 times the 150,122 judged here."
     )
     for change in (
         {"reasons": ["about 2,840,000 gate rows would be enough"]},

@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from jumar.evaluate.capital import Capital, Floats, GateError
 from jumar.evaluate.certificate import Finding, WalkPoint
 from jumar.evaluate.plan import CandidatePlan, GatePlan, pessimistic, plan_gate
-from jumar.evaluate.reasons import Evidence, enough_rows, why
+from jumar.evaluate.reasons import Evidence, need, why
 from jumar.evaluate.weights import WeightAudit
 
 __all__ = [
@@ -63,7 +63,7 @@ class GateResult:
         capital: the state of every candidate's bets.
         findings: the audits of the log, and those of the released candidate (of the primary when refused).
         reasons: why refused and what would be enough, or what to know about a release, in plain sentences.
-        rows_needed: gate rows that would be enough if the validation gain is true; None when unknown.
+        rows_needed: decisions to judge on that would be enough, see ``reasons.need``; None when unknown.
         rows: gate rows seen.
     """
 
@@ -268,7 +268,7 @@ class Gate:
             capital=capital,
             findings=[*log_findings, *own[shown]],
             reasons=why(plan, evidence, log_findings, own[shown], gamma),
-            rows_needed=enough_rows(plan, evidence),
+            rows_needed=wanted.rows if (wanted := need(plan, evidence)) else None,
             rows=self.rows,
         )
 

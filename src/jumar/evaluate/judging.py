@@ -60,7 +60,7 @@ class Scored:
 
 
 def score_validation(log: Log, candidates: Candidates) -> Scored:
-    """Score the candidates on part "validate", at most ``VALIDATION_ROWS`` rows of it."""
+    """Score the candidates on part "validate", on about ``VALIDATION_ROWS`` rows of it at the most."""
     scorer = candidates.scorer("pmf", "clone")
 
     def score(batch: pa.RecordBatch) -> Scored:
@@ -78,11 +78,9 @@ def score_validation(log: Log, candidates: Candidates) -> Scored:
             blocks=blocks,
         )
 
-    kept: list[Scored] = []
-    for piece in in_order(score, log.batches("validate", batch_rows=batch_rows(candidates, len(log.schema.actions)))):
-        kept.append(piece)
-        if sum(len(one.action) for one in kept) >= VALIDATION_ROWS:
-            break
+    share = min(1.0, VALIDATION_ROWS / max(log.rows_in("validate"), 1))
+    size = batch_rows(candidates, len(log.schema.actions))
+    kept = list(in_order(score, log.batches("validate", batch_rows=size, share=share)))
     names = ("taken", "clone", "propensity", "reward", "action", "unit")
     joined = {name: np.concatenate([getattr(piece, name) for piece in kept]) for name in names}
     return Scored(**joined, blocks=stack_blocks([piece.blocks for piece in kept]))

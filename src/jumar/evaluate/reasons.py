@@ -13,7 +13,8 @@ from jumar.evaluate.certificate import Finding
 from jumar.evaluate.plan import GatePlan
 from jumar.evaluate.planner import detectable_gain, rows_needed, rows_to_explore
 
-_HOPED_FOR = 0.05  # the relative gain for which exploration is suggested, where none could be measured
+_HOPED_FOR = 0.05  # the relative gain that is supposed where none could be measured
+_NEXT_TO_NOTHING = 0.01  # a measured relative gain below this is no basis for a plan
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,30 @@ class Evidence:
     released: int | None
 
 
-def enough_rows(plan: GatePlan, evidence: Evidence) -> int | None:
-    """Gate rows for a power of 80% if the validation gain of the candidate tested first is true."""
-    first = plan.candidates[plan.order[0]]
-    if evidence.released is not None or first.validation_gain <= 0 or evidence.deterministic:
+@dataclass(frozen=True)
+class Need:
+    """What would be enough: ``rows`` to judge on, for a ``gain`` on [0, 1] that was measured or is only supposed."""
+
+    rows: int
+    gain: float
+    measured: bool
+
+
+def need(plan: GatePlan, evidence: Evidence) -> Need | None:
+    """Rows to judge on for a power of 80%, at the gain that the gate measured for the candidate tested first.
+
+    The gate's rows chose nothing, so what they measured is not flattered, as the validation gain is. Where they
+    measured next to nothing, a gain of five per cent is supposed instead. None where more rows are no remedy.
+    """
+    if evidence.released is not None or evidence.deterministic or evidence.rows == 0:
         return None
-    return rows_needed(first.validation_gain, first.second_moment, plan.alpha)
+    supposed = _HOPED_FOR * evidence.reward_mean
+    measured = evidence.gate_gain > _NEXT_TO_NOTHING * evidence.reward_mean
+    gain = evidence.gate_gain if measured else supposed
+    if gain <= 0:
+        return None
+    rows = rows_needed(gain, plan.candidates[plan.order[0]].second_moment, plan.alpha)
+    return Need(rows, gain, measured) if rows > evidence.rows else None
 
 
 def why(
@@ -63,14 +82,13 @@ def why(
         own_findings: audits of the released candidate, of the primary when refused.
         gamma: the largest misjudgement of propensities survived, None where they were logged.
     """
-    findings = [*log_findings, *own_findings]
     if evidence.released is not None:
-        said = [one.sentence for one in findings if one.verdict == "warning"]
+        said = [] if gamma is None else [_conditional(gamma)]
         if evidence.released != plan.primary:
-            said.insert(0, "The policy that promised most was not released; one that deviates less was.")
-        return said if gamma is None else [_conditional(gamma), *said]
+            said.append("The policy that promised most was not released; one that deviates less was.")
+        return said
     if evidence.rows == 0:
-        return ["The gate has seen no rows."]
+        return ["No decision was left to judge on."]
     if evidence.deterministic:
         return [one.sentence for one in log_findings if one.verdict == "blocked"] + [_explore(plan, evidence)]
     blocked = [one.sentence for one in log_findings if one.verdict == "blocked"]
@@ -83,34 +101,46 @@ def why(
 
 
 def _weak(plan: GatePlan, evidence: Evidence) -> str:
-    """The evidence did not suffice: no gain, a gain that vanished, an uncertain gain, or too few rows."""
+    """The evidence did not suffice: no gain, a gain that vanished, or too few rows for what was measured."""
     scale = plan.reward_high - plan.reward_low
     first = plan.candidates[plan.order[0]]
-    hoped = f"{scale * first.validation_gain:+.4g} per decision"
+    hoped, measured = (f"{scale * gain:+.4g} per decision" for gain in (first.validation_gain, evidence.gate_gain))
     if first.validation_gain <= 0:
-        return (
-            "No policy looked better than production on the training rows kept for checking "
+        said = (
+            "No policy looked better than production on the training decisions kept for checking "
             f"(best: {hoped}), so there is nothing to certify."
         )
-    if evidence.gate_gain <= 0:
-        return (
-            f"On the gate's rows the policy was no better than production ({scale * evidence.gate_gain:+.4g} "
-            f"per decision), although it had looked better before ({hoped})."
+    elif evidence.gate_gain <= 0:
+        said = (
+            f"On the {evidence.rows:,} decisions kept for judging the policy was no better than production "
+            f"({measured}), although it had looked better before ({hoped})."
         )
-    needed = enough_rows(plan, evidence)
-    enough = "A new attempt needs new rows."
-    if needed is not None and needed > evidence.rows:
-        enough = f"If it is real, about {needed:,} gate rows would be enough; there were {evidence.rows:,}."
-    if first.validation_z < 2.0:
-        return (
-            f"The gain that was hoped for ({hoped}) cannot be told apart from zero on the training rows "
-            f"kept for checking. {enough}"
+    else:
+        least = scale * detectable_gain(evidence.rows, first.second_moment, plan.alpha)
+        said = (
+            f"Too few decisions for {plan.confidence * 100:.6g}% confidence: the {evidence.rows:,} kept for judging "
+            f"can vouch for a gain of about {least:.4g} per decision; they measured {measured}."
         )
-    least = scale * detectable_gain(evidence.rows, first.second_moment, plan.alpha)
-    return (
-        f"Too few rows for {plan.confidence * 100:.6g}% confidence: {evidence.rows:,} gate rows can certify "
-        f"a gain of about {least:.4g} per decision; {hoped} was expected. {enough}"
-    )
+    return f"{said} {_enough(plan, evidence)}"
+
+
+def _enough(plan: GatePlan, evidence: Evidence) -> str:
+    """What would be enough, in decisions to judge on and in decisions of the whole log."""
+    wanted = need(plan, evidence)
+    if wanted is None:
+        return "A new attempt needs new decisions."
+    share = 1.0 - float(plan.split.get("gate", 0.5))
+    log = f"{_rounded(wanted.rows / share):,}"
+    judged = f"about {wanted.rows:,} decisions to judge on would be enough, a log of some {log}"
+    if wanted.measured:
+        return f"If the gain is as large as measured, {judged}."
+    return f"To certify a gain of {_HOPED_FOR:.0%}, {judged}."
+
+
+def _rounded(rows: float) -> int:
+    """Two significant digits, upwards."""
+    unit = 10 ** max(len(str(int(rows))) - 2, 0)
+    return -int(-rows // unit) * unit
 
 
 def _explore(plan: GatePlan, evidence: Evidence) -> str:
@@ -124,7 +154,7 @@ def _explore(plan: GatePlan, evidence: Evidence) -> str:
         for share in (0.05, 0.2)
     )
     return (
-        f"{advice} To certify a gain of {_HOPED_FOR:.0%}, about {few:,} gate rows would do at 5% "
+        f"{advice} To certify a gain of {_HOPED_FOR:.0%}, about {few:,} decisions to judge on would do at 5% "
         f"exploration, or {many:,} at 20%."
     )
 

@@ -14,8 +14,8 @@ from jumar.logs import Log
 NOT_WORSE = "The policy's average {metric} per decision is not below production's."
 FRESH = "Every decision was randomised afresh, with the logged probability, given what was known at that moment."
 ESTIMATED = (
-    "No propensities were logged: the verdict supposes that the estimated ones are not too low by more than the "
-    "factor 1 + Γ that is stated, where the policy deviates."
+    "No propensities were logged: the verdict supposes that the estimated ones are too low by no more than the factor "
+    "1 + Γ that is stated where the candidates deviate from the clone, and not too low elsewhere."
 )
 FUTURE = "Tomorrow is like the days of the log: the certificate speaks of the decisions that were logged."
 BOUNDED = "The {metric} lies between {low:g} and {high:g}, as declared{capped}."

@@ -115,13 +115,10 @@ def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES) -> Prepared:
 
 
 def _held_out(log: Log, spec: FeatureSpec, tally: _Tally) -> Batch:
-    """The first rows of part "stop", enough to stop by."""
-    kept: list[Columns] = []
-    for piece in tally.see(read_columns(batch, spec) for batch in log.batches("stop")):
-        kept.append(piece)
-        if sum(len(one["action"]) for one in kept) >= HELD_OUT_ROWS:
-            break
-    return {name: jax.device_put(values[:HELD_OUT_ROWS]) for name, values in concatenate(kept).items()}
+    """Rows of part "stop": all of them, or a fair sample of their units that is enough to stop by."""
+    share = min(1.0, HELD_OUT_ROWS / max(log.rows_in("stop"), 1))
+    pieces = tally.see(read_columns(batch, spec) for batch in log.batches("stop", share=share))
+    return {name: jax.device_put(values) for name, values in concatenate(pieces).items()}
 
 
 def _bytes_per_row(spec: FeatureSpec, log: Log) -> int:

@@ -95,17 +95,21 @@ class Log:
             self.origin.one(self.canonical.aggregate(m=self.canonical[REWARD].mean()))["m"]
         )
 
-    def part(self, *parts: Part) -> ir.Table:
+    def part(self, *parts: Part, share: float = 1.0) -> ir.Table:
         """Canonical rows of some parts, lazily; of all when none is named.
+
+        Args:
+            parts: fit, stop, validate, gate.
+            share: keep only the units in this share of each part's hash range, a fair sample of them.
 
         Raises:
             OptionError: a part that does not exist.
         """
         table = self.canonical
-        return table.filter(in_parts(table[HASH], parts)) if parts else table
+        return table.filter(in_parts(table[HASH], parts, share)) if parts else table
 
     def batches(
-        self, *parts: Part, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+        self, *parts: Part, columns: Sequence[str] | None = None, batch_rows: int = 65_536, share: float = 1.0
     ) -> Iterator[pa.RecordBatch]:
         """Streams canonical rows in the order of the source, in memory that does not grow with the rows.
 
@@ -113,11 +117,12 @@ class Log:
             parts: fit, stop, validate, gate; none for all rows.
             columns: canonical names to keep, in this order; None for all.
             batch_rows: most rows in a batch.
+            share: see ``part``.
 
         Raises:
             LogError: a column that does not exist, or the source broke off.
         """
-        table = self.part(*parts)
+        table = self.part(*parts, share=share)
         if columns is not None:
             for name in columns:
                 if name not in table.columns:

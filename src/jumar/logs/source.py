@@ -314,7 +314,7 @@ def _view(backend: Any, select: str, name: str) -> ir.Table:
 
 
 def _hive(root: str, files: Sequence[str]) -> bool:
-    return all("=" in os.path.relpath(os.path.dirname(file), root) for file in files)
+    return all("=" in os.path.relpath(os.path.dirname(file) or ".", root or ".") for file in files)
 
 
 def _open_parquet(text: str, root: str, files: list[str]) -> Source:

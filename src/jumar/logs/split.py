@@ -44,8 +44,8 @@ def hex_bound(fraction: float) -> str:
     return f"{round(fraction * 2**32):08x}"
 
 
-def in_parts(unit_hash: ir.StringValue, parts: tuple[Part, ...]) -> ir.BooleanValue:
-    """True where the hash falls into one of ``parts``.
+def in_parts(unit_hash: ir.StringValue, parts: tuple[Part, ...], share: float = 1.0) -> ir.BooleanValue:
+    """True where the hash falls into one of ``parts``, or into the lowest ``share`` of each.
 
     Raises:
         OptionError: a part that does not exist.
@@ -57,6 +57,7 @@ def in_parts(unit_hash: ir.StringValue, parts: tuple[Part, ...]) -> ir.BooleanVa
     for part in PARTS:
         if part in parts:
             low, high = PARTS[part]
+            high = low + share * (high - low)
             above = unit_hash >= hex_bound(low)
             ranges.append(above if high >= 1.0 else above & (unit_hash < hex_bound(high)))
     return ibis.or_(*ranges)

@@ -191,7 +191,7 @@ def enough(certificate: Certificate) -> str | None:
     if any(count(c.rows_needed) in reason for reason in c.reasons):
         return None
     times = f", {amount(c.rows_needed / c.rows, figures=2)} times the {count(c.rows)} judged here" if c.rows else ""
-    return f"If the gain seen in training is real, about {need} to judge on would be enough{times}."
+    return f"About {need} to judge on would be enough{times}."
 
 
 def released(walk: list[WalkPoint]) -> WalkPoint | None:

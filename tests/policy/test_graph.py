@@ -1,0 +1,254 @@
+"""One function, three spellings: the exported graph on raw inputs, its fast path, and JAX."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnxruntime
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from jumar.features import FeatureSpec, read_blocks
+from jumar.features.raw import TIME_PARTS
+from jumar.features.spec import CategoryColumn, IdsColumn, NumberColumn
+from jumar.features.vectors import init_tables, vector_width
+from jumar.learn import FitResult, OneStep
+from jumar.learn.data import block_columns
+from jumar.learn.networks import init_stack
+from jumar.policy import Scorer, build_graph
+from jumar.policy.graph import MISSING_TEXT, MISSING_TIME
+from jumar.policy.path import pessimistic_advantage, tilt
+
+ACTIONS, MEMBERS = 3, 4
+SCALE, PESSIMISM, MINIMUM = 0.05, 1.0, (0.02, 0.02, 0.02)
+RATES = (0.2, 2.0, 50.0)
+SMALL, LARGE = ("x", "y", ""), tuple(f"v{i}" for i in range(40))
+Row = dict[str, Any]
+
+
+def number(name: str, part: str = "", **changes: Any) -> NumberColumn:
+    plain: dict[str, Any] = {"centre": 0.5, "width": 2.0, "mean": 0.1, "scale": 0.8, "missing": False, "levels": ()}
+    return NumberColumn(name=name, part=part, **plain | changes)
+
+
+SPEC = FeatureSpec(
+    numbers=(
+        number("x", missing=True),
+        number("k", levels=(0.0, 1.0, 5.0)),
+        number("days", "days", centre=19_000.0, width=100.0),
+        *(number("days", part, centre=0.0, width=1.0) for part in TIME_PARTS[1:]),
+    ),
+    categories=(CategoryColumn(name="c", vocabulary=SMALL), CategoryColumn(name="g", vocabulary=LARGE)),
+    ids=(
+        IdsColumn(name="l", vocabulary=("a", "b", "c"), length=3),
+        IdsColumn(name="m", vocabulary=tuple(f"m{i}" for i in range(20)), length=1),
+    ),
+)
+
+
+def learner(spec: FeatureSpec, seed: int = 0) -> OneStep:
+    """Random parameters: parity must hold for any, and these differ more than fitted ones."""
+    keys = iter(jax.random.split(jax.random.key(seed), 20))
+
+    def group(members: int, outputs: int) -> dict[str, Any]:
+        net = init_stack(next(keys), members, (vector_width(spec), 16, 8, outputs))
+        for layer in net:
+            layer["bias"] = 0.3 * jax.random.normal(next(keys), layer["bias"].shape)
+        net[-1]["weight"] = 4.0 * net[-1]["weight"]
+        return {"tables": init_tables(spec, next(keys)), "net": net}
+
+    return OneStep(
+        spec, ACTIONS, group(1, ACTIONS), group(MEMBERS, 1 + ACTIONS), 0.3, 0.2, FitResult({}), FitResult({})
+    )
+
+
+def graph(learned: OneStep, rates: tuple[float, ...]) -> Any:
+    return build_graph(
+        learned.spec,
+        jax.tree.map(np.asarray, learned.clone),
+        jax.tree.map(np.asarray, learned.value),
+        inverse_temperatures=rates,
+        scale=SCALE,
+        pessimism=PESSIMISM,
+        minimum=MINIMUM,
+        reward_mean=learned.reward_mean,
+        reward_scale=learned.reward_scale,
+    )
+
+
+@cache
+def spellings() -> tuple[OneStep, onnxruntime.InferenceSession, Scorer]:
+    learned = learner(SPEC)
+    model = graph(learned, RATES[1:2])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return learned, session, Scorer(model, SPEC, ("pmf", "clone", "advantage", "q"))
+
+
+def raw_inputs(rows: list[Row]) -> dict[str, np.ndarray]:
+    """Rows as a user of the graph alone would feed them."""
+
+    def matrix(name: str) -> np.ndarray:
+        lists = [row[name] or [] for row in rows]
+        width = max(1, *(len(one) for one in lists))
+        padded = [[*(entry if entry is not None else "?" for entry in one)] for one in lists]
+        return np.array([one + [MISSING_TEXT] * (width - len(one)) for one in padded], dtype=object)
+
+    def text(name: str) -> np.ndarray:
+        return np.array([MISSING_TEXT if row[name] is None else row[name] for row in rows], dtype=object)
+
+    def floats(name: str) -> np.ndarray:
+        return np.array([np.nan if row[name] is None else row[name] for row in rows], np.float32)
+
+    seconds = [MISSING_TIME if row["days"] is None else row["days"] // 1_000_000 for row in rows]
+    return {
+        "x": floats("x"),
+        "k": floats("k"),
+        "days": np.array(seconds, np.int64),
+        "c": text("c"),
+        "g": text("g"),
+        "l": matrix("l"),
+        "m": matrix("m"),
+    }
+
+
+def table(rows: list[Row]) -> pa.RecordBatch:
+    types = {
+        "x": pa.float64(),
+        "k": pa.float64(),
+        "days": pa.timestamp("us"),
+        "c": pa.string(),
+        "g": pa.string(),
+        "l": pa.list_(pa.string()),
+        "m": pa.list_(pa.string()),
+    }
+    return pa.RecordBatch.from_pylist(rows, schema=pa.schema(types))
+
+
+def in_jax(learned: OneStep, rows: list[Row], rate: float) -> tuple[Any, ...]:
+    batch = {name: jnp.asarray(v) for name, v in block_columns(read_blocks(table(rows), learned.spec)).items()}
+    logits, q = learned.outputs(batch)
+    advantage = pessimistic_advantage(logits, q, PESSIMISM)
+    pmf = tilt(logits, advantage / SCALE, rate, jnp.asarray(MINIMUM))
+    return pmf, jax.nn.softmax(logits), advantage, q.mean(axis=0)
+
+
+NUMBERS = st.none() | st.sampled_from([0.0, -0.0, 1.0, 5.0, 1e30, -1e30, 3e38, 1e-30]) | st.floats(-1e6, 1e6)
+TEXTS = st.none() | st.sampled_from([*SMALL, *LARGE[:3], "unseen", "é", "<Missing>"]) | st.text(max_size=3)
+LISTS = st.none() | st.lists(st.sampled_from(["a", "b", "c", "m1", "m19", "zz", ""]), max_size=6)
+MICROS = st.none() | st.integers(-3 * 10**15, 4 * 10**15)
+ROW = st.fixed_dictionaries(
+    {"x": NUMBERS, "k": NUMBERS, "days": MICROS, "c": TEXTS, "g": TEXTS, "l": LISTS, "m": LISTS}
+)
+EMPTY: Row = {"x": None, "k": None, "days": None, "c": None, "g": None, "l": None, "m": None}
+HARD: Row = {"x": -1e30, "k": 5.0, "days": -1, "c": "", "g": "v39", "l": ["a", "zz", "b", "c"], "m": []}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ROW, min_size=1, max_size=8))
+@example([EMPTY])
+@example([HARD, EMPTY])
+def test_graph_fast_path_and_jax_agree(rows: list[Row]) -> None:
+    if any(row[name] and "\0" in row[name] for row in rows for name in ("c", "g")):
+        return  # the runtime's strings end at a zero byte
+    learned, session, scorer = spellings()
+    names = ["pmf", "clone", "advantage", "q", "codes", "numbers"]
+    full = dict(zip(names, session.run(names[:4], raw_inputs(rows)), strict=False))
+    fast = dict(zip(names, scorer.run(read_blocks(table(rows), SPEC)), strict=False))
+    for name, expected in zip(names, in_jax(learned, rows, RATES[1]), strict=False):
+        assert_allclose(full[name], fast[name], atol=1e-6, err_msg=name)
+        assert_allclose(fast[name], expected, atol=1e-5, err_msg=name)
+    assert_allclose(fast["pmf"].sum(axis=1), 1.0, atol=1e-15)
+    assert np.isfinite(fast["pmf"]).all()
+    assert (fast["pmf"] > 0).all()
+
+
+def test_the_parity_test_can_tell_policies_apart() -> None:
+    learned, _, scorer = spellings()
+    (pmf, *_) = scorer.run(read_blocks(table([EMPTY, HARD]), SPEC))
+    other = in_jax(learner(SPEC, seed=1), [EMPTY, HARD], RATES[1])[0]
+    assert np.abs(pmf - other).max() > 0.01
+    assert np.abs(pmf[0] - pmf[1]).max() > 0.01
+    assert np.abs(pmf - in_jax(learned, [EMPTY, HARD], 0.0)[0]).max() > 0.01
+
+
+def test_the_stacked_graph_is_each_single_graph() -> None:
+    learned, *_ = spellings()
+    rows = [EMPTY, HARD, EMPTY | {"x": 2.0, "c": "x", "days": 10**15}]
+    blocks = read_blocks(table(rows), SPEC)
+    (together,) = Scorer(graph(learned, RATES), SPEC).run(blocks)
+    assert together.shape == (3, len(RATES), ACTIONS)
+    for place, rate in enumerate(RATES):
+        (alone,) = Scorer(graph(learned, (rate,)), SPEC).run(blocks)
+        assert_array_equal(together[:, place], alone)
+
+
+def test_rows_are_scored_alike_alone_and_in_any_batch() -> None:
+    *_, scorer = spellings()
+    rng = np.random.default_rng(0)
+    rows = [
+        EMPTY | {"x": float(x), "g": f"v{i % 50}", "l": ["a"] * (i % 5)} for i, x in enumerate(rng.normal(size=5_000))
+    ]
+    everything = scorer.run(read_blocks(table(rows), SPEC))[0]
+    for start in (0, 1, 2_047, 2_048, 4_999):
+        alone = scorer.run(read_blocks(table(rows[start : start + 1]), SPEC))[0]
+        assert_allclose(everything[start], alone[0], atol=1e-6)
+    none = scorer.run(read_blocks(table(rows)[:0], SPEC))
+    assert none[0].shape == (0, ACTIONS)
+
+
+def test_the_bytes_of_a_graph_are_a_function_of_its_parameters() -> None:
+    one, two = (graph(learner(SPEC), RATES).SerializeToString(deterministic=True) for _ in range(2))
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    "name", ["q", "pmf", "clone", "advantage", "numbers", "codes", "ids:0", "n0", "c0", "n7", "ü b"]
+)
+def test_a_feature_may_have_any_name(name: str) -> None:
+    spec = FeatureSpec(numbers=(number(name), number("other")), categories=(), ids=())
+    scorer = Scorer(graph(learner(spec), (1.0,)), spec, ("pmf", "q"))
+    pmf, _ = scorer.run(read_blocks(pa.table({name: [0.0, 1.0], "other": [1.0, 2.0]}), spec))
+    assert_allclose(pmf.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        FeatureSpec(numbers=(number("x"),), categories=(), ids=()),
+        FeatureSpec(numbers=(), categories=(CategoryColumn(name="c", vocabulary=()),), ids=()),
+        FeatureSpec(numbers=(), categories=(), ids=(IdsColumn(name="l", vocabulary=("a",), length=2),)),
+    ],
+    ids=["number", "category", "ids"],
+)
+def test_one_feature_is_enough(spec: FeatureSpec) -> None:
+    rows = [HARD, EMPTY]
+    learned = learner(spec)
+    (pmf,) = Scorer(graph(learned, (2.0,)), spec).run(read_blocks(table(rows), spec))
+    assert_allclose(pmf, in_jax(learned, rows, 2.0)[0], atol=1e-5)
+
+
+def test_the_word_for_missing_may_occur_as_a_value() -> None:
+    """Such a text is a value like any other for the fast path; the graph alone cannot know it from a missing one."""
+    spec = FeatureSpec(
+        numbers=(),
+        categories=(CategoryColumn(name="c", vocabulary=("x", MISSING_TEXT, "y")),),
+        ids=(IdsColumn(name="l", vocabulary=(MISSING_TEXT, "a"), length=2),),
+    )
+    learned = learner(spec)
+    rows = [{"c": MISSING_TEXT, "l": [MISSING_TEXT, "a"]}, {"c": "y", "l": ["a"]}]
+    batch = pa.RecordBatch.from_pylist(rows, schema=pa.schema({"c": pa.string(), "l": pa.list_(pa.string())}))
+    model = graph(learned, (1.0,))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    raw = {
+        "c": np.array([row["c"] for row in rows], dtype=object),
+        "l": np.array([[MISSING_TEXT, "a"], ["a", MISSING_TEXT]], dtype=object),
+    }
+    (fast,) = Scorer(model, spec).run(read_blocks(batch, spec))
+    assert_allclose(session.run(["pmf"], raw)[0], fast, atol=1e-5)
