@@ -93,6 +93,12 @@ def test_a_vocabulary_holds_frequent_values_by_frequency_then_name() -> None:
     assert column.size == 5
 
 
+def test_the_word_for_missing_is_no_value() -> None:
+    (column,) = fit("category", pa.array(["<missing>"] * 30 + ["a"] * 20)).categories
+    assert column.vocabulary == ("a",)
+    assert_array_equal(category_codes(pa.array(["<missing>", "a", None]), column), [0, 2, 0])
+
+
 def test_lists_are_read_up_to_the_length_that_holds_99_percent() -> None:
     lists = [["a", "b"]] * 90 + [["a"] * 3] * 9 + [["z"] * 400]
     (column,) = fit("ids", pa.array(lists, pa.list_(pa.string()))).ids

@@ -1,0 +1,156 @@
+"""The path and the draw: properties that any logits, values and floors must have."""
+
+from __future__ import annotations
+
+import hashlib
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import softmax
+
+from jumar.policy.path import (
+    advantage_scale,
+    deviation,
+    exploration_floor,
+    keep_exploring,
+    pessimistic_advantage,
+    temperatures_along,
+    tilt,
+)
+from jumar.policy.sampling import draw
+
+SEEDS = st.integers(0, 10_000)
+RATES = (0.0, 0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 100.0)
+
+
+def random_rows(seed: int, actions: int = 4, rows: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return (2 * rng.normal(size=(rows, actions))).astype(np.float32), rng.normal(size=(rows, actions)).astype(np.float32)
+
+
+def test_the_advantage_by_hand() -> None:
+    logits = jnp.log(jnp.array([[0.25, 0.75]]))
+    q = jnp.array([[[0.0, 1.0]], [[0.0, 3.0]]])
+    # Member by member: (−¾, ¼) and (−9/4, ¾); means (−1.5, 0.5), deviations (0.75, 0.25).
+    assert_allclose(pessimistic_advantage(logits, q, 0.0), [[-1.5, 0.5]], atol=1e-6)
+    assert_allclose(pessimistic_advantage(logits, q, 2.0), [[-3.0, 0.0]], atol=1e-6)
+
+
+def test_the_tilt_by_hand() -> None:
+    logits = jnp.log(jnp.array([[0.5, 0.5]]))
+    advantage = jnp.array([[0.0, float(np.log(3.0))]])
+    none, floor = jnp.zeros(2), jnp.array([0.3, 0.3])
+    assert_allclose(tilt(logits, advantage, 1.0, none), [[0.25, 0.75]], atol=1e-6)
+    assert_allclose(tilt(logits, advantage, 2.0, none), [[0.1, 0.9]], atol=1e-6)
+    # b = (0.3, 0.3); 0.25 is below it, so all that is free goes to the other.
+    assert_allclose(tilt(logits, advantage, 1.0, floor), [[0.3, 0.7]], atol=1e-6)
+
+
+@given(SEEDS, st.floats(0, 0.1))
+@settings(max_examples=40, deadline=None)
+def test_the_path_leads_from_the_clone_to_greedy_without_turning_back(seed: int, minimum: float) -> None:
+    logits, advantage = random_rows(seed)
+    floor = jnp.full(4, minimum)
+    clone = softmax(logits, axis=1)
+    path = np.stack([np.asarray(tilt(logits, advantage, rate, floor), np.float64) for rate in RATES])
+    assert_allclose(path.sum(axis=2), 1.0, atol=2e-6)
+    assert_allclose(path[0], clone, atol=1e-6)
+    assert (path >= np.minimum(clone, minimum) - 1e-6).all()
+    for_tv = 0.5 * np.abs(path - clone).sum(axis=2)
+    assert (np.diff(for_tv, axis=0) >= -2e-6).all()
+    kl = np.where(path > 0, path * np.log(np.maximum(path, 1e-30) / clone), 0.0).sum(axis=2)
+    if minimum == 0:
+        assert (np.diff(kl, axis=0) >= -1e-4).all()
+    gain = (path * advantage).sum(axis=2)
+    assert (np.diff(gain, axis=0) >= -1e-4).all()
+
+
+@given(SEEDS, st.floats(0.001, 0.12))
+@settings(max_examples=40, deadline=None)
+def test_a_greedy_policy_keeps_exactly_the_floor(seed: int, minimum: float) -> None:
+    logits, advantage = random_rows(seed)
+    greedy = np.asarray(tilt(logits, advantage, 1e5, jnp.full(4, minimum)))
+    clone = softmax(logits, axis=1)
+    best = advantage.argmax(axis=1)[:, None] == np.arange(4)
+    expected = np.minimum(clone, np.float32(minimum))
+    gaps = np.sort(advantage, axis=1)
+    clear = gaps[:, -1] - gaps[:, -2] > 1e-2
+    assert_allclose(greedy[clear][~best[clear]], expected[clear][~best[clear]], atol=1e-6)
+
+
+@given(SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_what_production_never_does_stays_undone(seed: int) -> None:
+    logits, advantage = random_rows(seed)
+    logits[:, 2], advantage[:, 2] = -30.0, 3.0  # e⁻³⁰: the clone all but rules it out, the value would love it
+    for rate in RATES[:-2]:
+        pmf = np.asarray(tilt(logits, advantage, rate, jnp.full(4, 0.05)))
+        assert (pmf[:, 2] < 1e-6).all()
+        assert_allclose(pmf.sum(axis=1), 1.0, atol=2e-6)
+
+
+def test_the_floor_maps_the_clone_to_itself() -> None:
+    clone = jnp.array([[0.6, 0.39, 0.01], [0.1, 0.1, 0.8]])
+    assert_allclose(keep_exploring(clone, clone, jnp.full(3, 0.05)), clone, atol=1e-7)
+
+
+def test_scale_and_deviation_by_hand() -> None:
+    logits = jnp.log(jnp.array([[0.25, 0.75], [0.5, 0.5]]))
+    assert advantage_scale(logits, jnp.array([[2.0, 0.0], [1.0, -1.0]])) == pytest.approx(1.0)
+    assert_allclose(deviation(jnp.array([[1.0, 0.0]]), jnp.array([[0.7, 0.3]])), [0.3], atol=1e-7)
+
+
+def test_temperatures_divide_the_deviation_evenly() -> None:
+    logits, advantage = random_rows(1, rows=2_000)
+    floor = jnp.full(4, 0.02)
+    temperatures = temperatures_along(jnp.asarray(logits), jnp.asarray(advantage), floor, 5)
+    assert list(temperatures) == sorted(temperatures, reverse=True)
+    clone = softmax(logits, axis=1)
+    moved = [float(deviation(tilt(logits, advantage, 1 / t, floor), clone).mean()) for t in temperatures]
+    assert_allclose(np.array(moved) / moved[-1], [0.2, 0.4, 0.6, 0.8, 1.0], atol=2e-3)
+
+
+def test_no_advantage_no_deviation_and_no_failure() -> None:
+    logits, _ = random_rows(2)
+    temperatures = temperatures_along(jnp.asarray(logits), jnp.zeros_like(logits), jnp.full(4, 0.02), 3)
+    assert all(np.isfinite(temperatures))
+
+
+def test_the_default_floor_explores_no_more_than_production() -> None:
+    assert exploration_floor(4, None, None) == 0.025
+    assert exploration_floor(4, None, 0.2) == 0.05
+    assert exploration_floor(4, np.full(1_000, 0.01), None) == 0.01
+    assert exploration_floor(4, np.full(1_000, 0.01), 0.2) == 0.05
+    assert exploration_floor(2, np.full(1_000, 0.5), 0.0) == 0.0
+
+
+def test_draws_invert_the_distribution_function() -> None:
+    pmf = np.tile([0.2, 0.0, 0.5, 0.3], (7, 1))
+    uniform = np.array([0.0, 0.1999, 0.2, 0.6999, 0.7, 0.95, 1 - 2.0**-53])
+    action, propensity = draw(pmf, uniform)
+    assert_array_equal(action, [0, 0, 2, 2, 3, 3, 3])
+    assert_array_equal(propensity, [0.2, 0.2, 0.5, 0.5, 0.3, 0.3, 0.3])
+
+
+@given(SEEDS, st.integers(2, 30))
+def test_an_action_without_probability_is_never_drawn(seed: int, actions: int) -> None:
+    rng = np.random.default_rng(seed)
+    pmf = rng.random((50, actions)) * (rng.random((50, actions)) < 0.5) + np.eye(actions)[0] * 1e-3
+    pmf /= pmf.sum(axis=1, keepdims=True)
+    uniform = np.concatenate([np.zeros(15), rng.random(20), np.full(15, 1 - 2.0**-53)])
+    action, propensity = draw(pmf, uniform)
+    assert (propensity > 0).all()
+    assert_array_equal(propensity, pmf[np.arange(50), action])
+
+
+def test_frequencies_are_the_probabilities() -> None:
+    rows, pmf = 200_000, np.array([0.5, 0.3, 0.15, 0.05])
+    digests = (hashlib.md5(f"salt:{i}".encode()).digest() for i in range(rows))
+    uniform = np.array([(int.from_bytes(digest, "little") >> 75) / 2**53 for digest in digests])
+    action, _ = draw(np.tile(pmf, (rows, 1)), uniform)
+    error = 4 * np.sqrt(pmf * (1 - pmf) / rows)
+    assert (np.abs(np.bincount(action) / rows - pmf) < error).all()
