@@ -39,7 +39,7 @@ WHEEL_SHA256 = "87dec9caf4283c25ab13036532e0a24566f1c7bdcad1653a8ded43b2f5ef8208
 POLICIES, CAMPAIGNS = ("random", "bts"), ("all", "men", "women")
 FEATURES = ["position", *(f"user_feature_{trait}" for trait in range(4))]
 COLUMNS = ["timestamp", "item_id", "click", "propensity_score", *FEATURES]
-PUBLISHED_RATES = {"random": 0.0035, "bts": 0.0050}  # clicks per item shown in the full data, campaign "all"
+PUBLISHED_RATES = {"random": 0.0035, "bts": 0.0050}  # clicks per item shown, full data, campaign "all"
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,9 @@ def main(
     for reason in certificate.reasons:
         print(f"  {reason}")
     if certificate.rows_needed is not None:
+        clicks = certificate.production_value * certificate.rows
         print(f"  Rows to judge on that would be enough: {certificate.rows_needed:,}")
+        print(f"  (That takes a gain for true that was measured on {clicks:.0f} clicks.)")
     print(
         f"  For a gain as large as that of 'bts' in the full data ({PUBLISHED_RATES['random']:.2%} to "
         f"{PUBLISHED_RATES['bts']:.2%}): about {hoped_for:,}, or twice that in all."
@@ -187,6 +189,6 @@ def main(
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:2])
+        main(sys.argv[1] if len(sys.argv) > 1 else None)
     except jumar.JumarError as error:
         sys.exit(str(error))

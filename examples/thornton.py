@@ -23,7 +23,7 @@ from causaldata import thornton_hiv
 
 import jumar
 
-COSTS = (0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1.0)
+COSTS = (0.1, 0.15, 0.2, 0.7)
 LAST_VILLAGE_OF_BLOCK = (49, 99)
 
 
@@ -75,7 +75,8 @@ def load() -> pd.DataFrame:
 
     Rows without the draw, the outcome or the village are left out; a missing age or distance stays missing.
     """
-    raw = thornton_hiv.load_pandas().data.dropna(subset=["any", "got", "villnum"])
+    data: Any = thornton_hiv.load_pandas().data
+    raw = data.dropna(subset=["any", "got", "villnum"])
     offered = raw["any"] == 1
     region = np.searchsorted(LAST_VILLAGE_OF_BLOCK, raw["villnum"])
     share = offered.groupby(region).transform("mean")
@@ -126,11 +127,13 @@ def attempt(people: pd.DataFrame, cost: float, confidence: float, *, logged: boo
 
 def price_of_a_result(people: pd.DataFrame, found: Attempt) -> tuple[float, float] | None:
     """Dollars paid for each further result collected: as estimated, and at most (from the certified gain)."""
-    if found.direction != "offer" or not found.gain or not found.at_least or found.at_least <= 0:
+    before, after = found.offered_before, found.offered_after
+    if before is None or after is None or after <= before:
+        return None
+    if not found.gain or not found.at_least or found.at_least <= 0:
         return None
     paid_per_offer = float(people.loc[people["incentive"] == "yes", "dollars"].mean())
-    assert found.offered_after is not None and found.offered_before is not None
-    paid = paid_per_offer * (found.offered_after - found.offered_before)
+    paid = paid_per_offer * (after - before)
     return paid / found.gain, paid / found.at_least
 
 
@@ -142,7 +145,7 @@ def main(costs: tuple[float, ...] = COSTS, members: int = 3, candidates: int = 5
         members, candidates: as for ``jumar.improve``, smaller than its defaults to save time.
     """
     people = load()
-    settings = {"members": members, "candidates": candidates}
+    settings: dict[str, Any] = {"members": members, "candidates": candidates}
     print(f"{len(people):,} people; half of them teach, the other half judge.")
     for choice, group in people.groupby("incentive"):
         print(f"  incentive {choice:>3}: {len(group):>5,} people, {group['got'].mean():.1%} collected their result")
@@ -177,10 +180,11 @@ def describe(found: Attempt) -> str:
     """The verdict of an attempt on one line."""
     if found.direction is None or found.gain is None or found.at_least is None:
         return found.verdict
-    return (
+    what = (
         f"{found.verdict}, {found.direction}: from {found.offered_before:.0%} of the people to "
-        f"{found.offered_after:.0%}; {found.gain:+.3f} per person, at least {found.at_least:+.3f}"
+        f"{found.offered_after:.0%}; {found.gain:+.3f} per person"
     )
+    return f"{what}, at least {found.at_least:+.3f}" if found.at_least > 0 else f"{what}, no more than not worse"
 
 
 def summing_up(by_cost: list[Attempt]) -> str:

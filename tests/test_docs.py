@@ -22,7 +22,8 @@ import jumar
 from jumar import cli, improvement
 from jumar.evaluate import CandidatePlan, Certificate, Deviation, Estimate, Finding, GatePlan
 from jumar.evaluate.policies import Evaluation
-from jumar.learn import FitConfig
+from jumar.features import FeatureSpec
+from jumar.learn import FitConfig, OneStep
 from jumar.logs.columns import CONVENTIONS
 from jumar.logs.options import LogOptions
 from jumar.logs.split import PARTS
@@ -65,20 +66,30 @@ def strong_log(rows: int) -> pa.Table:
 
 
 @pytest.fixture(scope="module")
-def short_fits() -> Iterator[None]:
-    """The documents show that calls work and fit together; a short fit shows it as well as a long one."""
-    patch = pytest.MonkeyPatch()
+def one_fit() -> Iterator[None]:
+    """The documents show that calls work and fit together: one short fit of the log serves all of them."""
+    patch, fitted, fit = pytest.MonkeyPatch(), {}, improvement.fit_one_step
+
+    def once(
+        spec: FeatureSpec, actions: int, chunks: Any, held_out: Any, moments: Any, config: Any, tell: Any
+    ) -> OneStep:
+        key = (spec, actions, moments, config)
+        if key not in fitted:
+            fitted[key] = fit(spec, actions, chunks, held_out, moments, config, tell)
+        return fitted[key]
+
+    patch.setattr(improvement, "fit_one_step", once)
     patch.setattr(improvement, "FitConfig", lambda **given: FitConfig(**given | {"updates": 240, "evaluations": 6}))
     yield
     patch.undo()
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, short_fits: None) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, one_fit: None) -> Path:
     """A folder with a log and a certified run."""
     place = tmp_path_factory.mktemp("finished")
     pq.write_table(strong_log(6_000), place / "decisions.parquet")
-    result = jumar.improve(jumar.read_log(place / "decisions.parquet"), confidence=0.999, members=2)
+    result = jumar.improve(jumar.read_log(place / "decisions.parquet"))
     assert result.certificate.verdict == "certified", result.certificate.reasons
     result.save(place / "run")
     return place
@@ -93,7 +104,7 @@ def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @each_document
-def test_code_runs(path: Path, here: Path, short_fits: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_code_runs(path: Path, here: Path, one_fit: None, capsys: pytest.CaptureFixture[str]) -> None:
     """Blocks run in order in one folder and one namespace: Python as it stands, lines that begin with jumar."""
     table = pq.read_table(here / "decisions.parquet").slice(0, 100)
     namespace: dict[str, Any] = {"__name__": "document", "rows": table}

@@ -46,7 +46,8 @@ from jumar.report import write as write_report
 
 CERTIFICATE_FILE = "certificate.json"
 LEAST_FIT_ROWS = 40
-PATH_ROWS = 50_000
+PATH_ROWS = 20_000
+EPOCHS = 60
 Progress = Callable[[str, float], None]
 
 
@@ -208,10 +209,11 @@ def _hopeless(log: Log, findings: list[Finding], fit_rows: int, gate_rows: int) 
 def _learn(log: Log, prepared: Prepared, seed: int, members: int, tell: Callable[[float], None]) -> OneStep:
     """Fit the clone and the ensemble, with batches that suit the number of rows."""
     batch = int(np.clip(2 ** round(np.log2(max(prepared.rows, 1) / 100)), 64, 2048))
+    updates = int(np.clip(EPOCHS * prepared.rows / batch, 300, 3000))
     config = OneStepConfig(
         members=members,
-        clone_fit=FitConfig(batch_rows=batch, updates=3000, learning_rate=4e-3, seed=seed),
-        value_fit=FitConfig(batch_rows=batch, updates=2500, weight_decay=2.0, seed=seed),
+        clone_fit=FitConfig(batch_rows=batch, updates=updates, learning_rate=4e-3, seed=seed),
+        value_fit=FitConfig(batch_rows=batch, updates=updates, weight_decay=2.0, seed=seed),
         seed=seed,
     )
     moments = (prepared.reward_mean, prepared.reward_scale)

@@ -85,22 +85,29 @@ def temperatures_along(logits: Array, advantage: Array, minimum: Array, count: i
     Returns:
         Temperatures from the highest (near the clone) to the lowest (greedy within the floor).
     """
+    shares = jnp.arange(1, count) / count
+    logarithms = _bisect(logits, advantage, minimum, shares)
+    return (*(float(f"{np.exp(float(x)):.4g}") for x in logarithms), LOWEST)
+
+
+@jax.jit
+def _bisect(logits: Array, advantage: Array, minimum: Array, shares: Array) -> Array:
+    """Log temperatures [shares] at which the deviation is that share of the greediest."""
     clone = jax.nn.softmax(logits)
 
-    @jax.jit
-    def moved(inverse_temperature: Array) -> Array:
-        return deviation(tilt(logits, advantage, inverse_temperature, minimum), clone).mean()
+    def moved(log_temperature: Array) -> Array:
+        return deviation(tilt(logits, advantage, jnp.exp(-log_temperature), minimum), clone).mean()
 
-    greediest = float(moved(jnp.asarray(1.0 / LOWEST)))
-    found = [LOWEST]
-    for share in range(count - 1, 0, -1):
-        low, high = np.log(found[-1]), np.log(HIGHEST)
-        for _ in range(BISECTIONS):
-            middle = 0.5 * (low + high)
-            enough = float(moved(jnp.asarray(np.exp(-middle), jnp.float32))) >= greediest * share / count
-            low, high = (middle, high) if enough else (low, middle)
-        found.append(float(f"{np.exp(low):.4g}"))
-    return tuple(reversed(found))
+    wanted = shares * moved(jnp.log(LOWEST))
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = 0.5 * (low + high)
+        enough = jax.lax.map(moved, middle) >= wanted
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    start = jnp.full_like(shares, np.log(LOWEST)), jnp.full_like(shares, np.log(HIGHEST))
+    return jax.lax.fori_loop(0, BISECTIONS, halve, start)[0]
 
 
 def exploration_floor(actions: int, propensity: NDArray[np.float64] | None, exploration: float | None) -> float:
