@@ -62,7 +62,7 @@ def run_ours(data: dict[str, np.ndarray], updates: int) -> dict[str, float]:
     from jumar.learn.loop import FitConfig, fit
     from jumar.learn.networks import apply_stack, init_stack
 
-    params = {"net": init_stack(jax.random.key(0), 1, (FEATURES, *HIDDEN, ACTIONS))}
+    params = {"net": init_stack(np.random.default_rng(0), 1, (FEATURES, *HIDDEN, ACTIONS))}
     target = params["net"]
 
     def loss(params: Any, batch: Any) -> jax.Array:

@@ -53,7 +53,7 @@ class LogFlags:
 
     reward: str | None = None
     "Column of what came of the decision (default: 'reward' or 'value')."
-    reward_range: tuple[float, float] | None = None
+    reward_range: Annotated[tuple[float, float] | None, Parameter(negative="")] = None
     "Least and greatest reward there can be, in its own units."
     cap_reward: Annotated[bool, Parameter(negative="")] = False
     "Move rewards beyond the range to its ends; the capped reward is certified."

@@ -32,6 +32,7 @@ from jumar.evaluate import (
 )
 from jumar.evaluate.change import summarise_change
 from jumar.evaluate.judging import Scored, run_gate, score_validation
+from jumar.evaluate.reasons import explore
 from jumar.evaluate.statement import certificate_of, refusal_before_gate
 from jumar.files import check_free, replacing_folder
 from jumar.learn import FitConfig, OneStep, OneStepConfig, fit_one_step
@@ -80,7 +81,7 @@ class Improvement:
             if self.policy is not None:
                 self.policy.save(folder / "policy")
             if self.plan is not None:
-                (folder / "manifest.json").write_bytes(pretty(self.plan))
+                (folder / "manifest.json").write_bytes(self.plan.to_json())
             lines = [msgspec.json.encode(record) + b"\n" for record in self.metrics]
             (folder / "metrics.jsonl").write_bytes(b"".join(lines))
             write_report(self.summary, folder / "report.html")
@@ -142,7 +143,7 @@ def improve(
     with clock.stage("audit"):
         findings = audit(log)
     fit_rows, gate_rows = log.rows_in("fit"), log.rows_in("gate")
-    reasons = _hopeless(log, findings, fit_rows, gate_rows)
+    reasons = _hopeless(log, findings, confidence, fit_rows, gate_rows)
     if reasons:
         certificate = refusal_before_gate(log, findings, reasons, confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock))
@@ -195,9 +196,11 @@ def _check_options(
         )
 
 
-def _hopeless(log: Log, findings: list[Finding], fit_rows: int, gate_rows: int) -> list[str]:
+def _hopeless(log: Log, findings: list[Finding], confidence: float, fit_rows: int, gate_rows: int) -> list[str]:
     """Reasons not to begin: findings that block, and too few rows to fit or judge anything."""
     reasons = [finding.sentence for finding in findings if finding.verdict == "blocked"]
+    if any(finding.name == "exploration" and finding.verdict == "blocked" for finding in findings):
+        reasons.append(explore(1.0 - confidence, len(log.schema.actions), *log.reward_moments))
     if min(fit_rows, gate_rows) < LEAST_FIT_ROWS or log.rows_in("validate") < 5 or log.rows_in("stop") < 2:
         reasons.append(
             f"The log holds {log.rows:,} decisions of {log.units:,} units: too few to learn from one part and judge "
@@ -245,7 +248,9 @@ def _plan(log: Log, prepared: Prepared, path: Candidates, scored: Scored, confid
         temperatures=path.temperatures,
         policy_sha256=path.hashes,
         confidence=confidence,
-        rows_planned=log.rows_in("gate"),
+        rows_planned=log.rows_in(
+            "fit", "stop", "validate"
+        ),  # as many are expected; the gate's own count stays unseen
         supported=prepared.counts > 0,
         propensity_floor=least,
         estimated_propensities=not logged,

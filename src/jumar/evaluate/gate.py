@@ -262,7 +262,7 @@ class Gate:
             walk=points,
             released=released,
             estimate=points[shown].estimate,
-            lower_bound=points[shown].lower_bound,
+            lower_bound=points[shown].lower_bound if gamma is None else self._bound_at(gamma, shown),
             production_value=plan.reward_low + self._scale * float(self.reward[0]) / max(self.rows, 1),
             gamma=gamma,
             capital=capital,
@@ -311,6 +311,11 @@ class Gate:
                 break
             reached = gamma
         return reached
+
+    def _bound_at(self, gamma: float, k: int) -> float:
+        """The lower bound that holds under the same supposition as the conditional verdict."""
+        capital = self.capitals[self.plan.gammas.index(gamma)]
+        return self._scale * capital.lower_bound(self.plan.bound_alpha[k], k)
 
     def _evidence(self, passed: int, released: int | None) -> Evidence:
         """What the reasons are made of; figures of the first candidate tested are in [0, 1]."""

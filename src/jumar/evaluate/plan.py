@@ -102,9 +102,13 @@ class GatePlan(Record, frozen=True, kw_only=True):
     schema_sha256: str
     jumar_version: str
 
+    def to_json(self) -> bytes:
+        """Canonical, readable JSON: keys sorted, shortest decimals. The bytes of ``manifest.json``."""
+        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=2) + b"\n"
+
     def sha256(self) -> str:
         """Hash of the plan's canonical JSON (keys sorted, shortest decimals)."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        return hashlib.sha256(self.to_json()).hexdigest()
 
 
 def plan_gate(

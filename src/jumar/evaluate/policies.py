@@ -178,6 +178,9 @@ def _evaluation(
     if not logged:
         notes.append("No propensities were logged: the clone's stand in for them, and no bound is guaranteed.")
     notes.append("The interval of the direct method does not know how wrong its model is.")
+    notes.append(
+        "On the log that a policy was certified on, its certificate counts: these figures were not fixed before."
+    )
 
     def value(estimate: Estimate) -> Estimate:
         return in_units(estimate, high - low, low)

@@ -90,7 +90,8 @@ def why(
     if evidence.rows == 0:
         return ["No decision was left to judge on."]
     if evidence.deterministic:
-        return [one.sentence for one in log_findings if one.verdict == "blocked"] + [_explore(plan, evidence)]
+        advice = explore(plan.alpha, len(plan.supported), evidence.reward_mean, evidence.reward_square)
+        return [one.sentence for one in log_findings if one.verdict == "blocked"] + [advice]
     blocked = [one.sentence for one in log_findings if one.verdict == "blocked"]
     if blocked:
         return blocked
@@ -143,14 +144,20 @@ def _rounded(rows: float) -> int:
     return -int(-rows // unit) * unit
 
 
-def _explore(plan: GatePlan, evidence: Evidence) -> str:
-    """How much exploration for how long would be enough, for a gain of five per cent."""
+def explore(alpha: float, actions: int, reward_mean: float, reward_square: float) -> str:
+    """How much exploration for how long would be enough, for a gain of five per cent.
+
+    Args:
+        alpha: error probability of the certificate.
+        actions: number of actions.
+        reward_mean, reward_square: mean and mean square of the rewards on [0, 1].
+    """
     advice = "Let production take a random action in a small share of its decisions, and log how likely each was."
-    actions, gain = len(plan.supported), _HOPED_FOR * evidence.reward_mean
+    gain = _HOPED_FOR * reward_mean
     if gain <= 0 or actions < 2:
         return advice
     few, many = (
-        rows_to_explore(gain, plan.alpha, exploration=share, actions=actions, reward_square=evidence.reward_square)
+        rows_to_explore(gain, alpha, exploration=share, actions=actions, reward_square=reward_square)
         for share in (0.05, 0.2)
     )
     return (

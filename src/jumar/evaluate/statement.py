@@ -17,8 +17,12 @@ ESTIMATED = (
     "No propensities were logged: the verdict supposes that the estimated ones are too low by no more than the factor "
     "1 + Γ that is stated where the candidates deviate from the clone, and not too low elsewhere."
 )
+APART = (
+    "What came of one unit's decisions did not depend on decisions about other units, and each reward came of its own "
+    "decision; production did not learn from the very days of the log."
+)
 FUTURE = "Tomorrow is like the days of the log: the certificate speaks of the decisions that were logged."
-BOUNDED = "The {metric} lies between {low:g} and {high:g}, as declared{capped}."
+BOUNDED = "The {metric} lies between {low:g} and {high:g}, as {known}{capped}."
 ONCE = "The rows of the gate were used for this one attempt and chose nothing before it."
 
 
@@ -56,7 +60,8 @@ def certificate_of(log: Log, plan: GatePlan, result: GateResult, policy_sha256: 
 
 def refusal_before_gate(log: Log, findings: list[Finding], reasons: list[str], confidence: float) -> Certificate:
     """A refusal that needed no gate: the log itself is not fit to learn from or to judge on."""
-    mean = log.mean_reward
+    low, high = log.schema.reward_low, log.schema.reward_high
+    mean = low + (high - low) * log.reward_moments[0]
     return Certificate(
         verdict="refused",
         confidence=confidence,
@@ -89,9 +94,13 @@ def assumptions_of(log: Log, *, estimated: bool) -> list[str]:
     """What the certificate takes for granted, in plain sentences."""
     capped = "; what lies beyond counts as the bound" if log.schema.cap_reward else ""
     bounded = BOUNDED.format(
-        metric=metric_of(log), low=log.schema.reward_low, high=log.schema.reward_high, capped=capped
+        metric=metric_of(log),
+        low=log.schema.reward_low,
+        high=log.schema.reward_high,
+        known="declared" if log.schema.bounds_declared else "assumed, because all logged ones do",
+        capped=capped,
     )
-    return [ESTIMATED if estimated else FRESH, bounded, ONCE, FUTURE]
+    return [ESTIMATED if estimated else FRESH, APART, bounded, ONCE, FUTURE]
 
 
 def _units_in_gate(log: Log, rows: int) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from ibis.expr import datatypes as dt
 
-from jumar.features.raw import TIME_PARTS, time_parts
+from jumar.features.raw import MISSING_TEXT, TIME_PARTS, time_parts
 from jumar.features.spec import CategoryColumn, FeatureSpec, IdsColumn, NumberColumn
 from jumar.logs.schema import Feature
 
@@ -126,6 +126,7 @@ def _times(name: str, stats: Mapping[str, Any]) -> list[NumberColumn]:
 def _vocabulary(counts: Mapping[str, int] | Sequence[tuple[str, int]] | None) -> tuple[str, ...]:
     """The most frequent values, those seen often enough to learn from, ties by name."""
     pairs = list(counts.items() if isinstance(counts, Mapping) else counts or ())
+    pairs = [pair for pair in pairs if pair[0] != MISSING_TEXT]
     kept = sorted((pair for pair in pairs if pair[1] >= MIN_COUNT), key=lambda pair: (-pair[1], pair[0]))
     return tuple(value for value, _ in kept[:MAX_VOCABULARY])
 

@@ -22,6 +22,7 @@ pc: Any = pyarrow.compute  # its functions are made at run time, which type chec
 SECONDS_PER_DAY = 86_400
 TIME_PARTS = ("days", "day_sin", "day_cos", "week_sin", "week_cos")
 MISSING, UNKNOWN, FIRST_KNOWN = 0, 1, 2
+MISSING_TEXT = "<missing>"  # what a missing category is called where strings cannot be null
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,10 @@ def time_parts(values: pa.Array) -> dict[str, NDArray[np.float64]]:
 def category_codes(values: pa.Array, column: CategoryColumn) -> NDArray[np.int32]:
     """Codes [rows] of a string column; looks each distinct value of the batch up once."""
     encoded = values if pa.types.is_dictionary(values.type) else pc.dictionary_encode(values)
-    distinct = pc.index_in(pc.cast(encoded.dictionary, pa.string()), pa.array(column.vocabulary, pa.string()))
+    texts = pc.cast(encoded.dictionary, pa.string())
+    distinct = pc.index_in(texts, pa.array(column.vocabulary, pa.string()))
     table = np.asarray(pc.fill_null(distinct, UNKNOWN - FIRST_KNOWN)).astype(np.int32) + FIRST_KNOWN
+    table[np.asarray(pc.equal(texts, MISSING_TEXT))] = MISSING
     places = np.asarray(pc.fill_null(encoded.indices, -1)).astype(np.int64)
     return np.append(table, np.int32(MISSING))[places]
 

@@ -31,11 +31,10 @@ def embedded(spec: FeatureSpec) -> tuple[int, ...]:
     return large + tuple(column.size for column in spec.ids)
 
 
-def init_tables(spec: FeatureSpec, key: Array) -> list[Array]:
+def init_tables(spec: FeatureSpec, rng: np.random.Generator) -> list[Array]:
     """Embedding tables, each [codes, embedding width]."""
-    sizes = embedded(spec)
-    keys = jax.random.split(key, len(sizes) + 1)
-    return [0.3 * jax.random.normal(k, (size, embedding_width(size))) for size, k in zip(sizes, keys, strict=False)]
+    shapes = [(size, embedding_width(size)) for size in embedded(spec)]
+    return [jnp.asarray(np.float32(0.3) * rng.standard_normal(shape, np.float32)) for shape in shapes]
 
 
 def vector_width(spec: FeatureSpec) -> int:

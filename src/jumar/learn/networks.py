@@ -10,19 +10,23 @@ from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 Stack = list[dict[str, Array]]
 
 
-def init_stack(key: Array, members: int, widths: Sequence[int]) -> Stack:
-    """He-initialised layers; the last layer starts near zero, so that a fit starts from "no opinion"."""
+def init_stack(rng: np.random.Generator, members: int, widths: Sequence[int]) -> Stack:
+    """He-initialised layers; the last layer starts near zero, so that a fit starts from "no opinion".
+
+    NumPy draws them: JAX would compile a program for every shape, which takes longer than a small fit.
+    """
     layers: Stack = []
     pairs = list(pairwise(widths))
-    for place, ((fan_in, fan_out), k) in enumerate(zip(pairs, jax.random.split(key, len(pairs)), strict=True)):
+    for place, (fan_in, fan_out) in enumerate(pairs):
         gain = 0.1 if place == len(pairs) - 1 else 2.0**0.5
-        weight = gain / fan_in**0.5 * jax.random.normal(k, (members, fan_in, fan_out))
-        layers.append({"weight": weight, "bias": jnp.zeros((members, 1, fan_out))})
+        weight = gain / fan_in**0.5 * rng.standard_normal((members, fan_in, fan_out), np.float32)
+        layers.append({"weight": jnp.asarray(weight), "bias": jnp.zeros((members, 1, fan_out))})
     return layers
 
 

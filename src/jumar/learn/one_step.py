@@ -92,13 +92,13 @@ def fit_one_step(
         config: sizes, length, seed.
         progress: told how far the fit is, over both parts.
     """
-    clone_key, value_key = jax.random.split(jax.random.key(config.seed))
+    rng = np.random.default_rng(config.seed)
     mean, scale = reward_moments[0], max(reward_moments[1], 1e-9)
 
     def clone_loss(group: Params, batch: Batch) -> Array:
         return clone_target(clone_logits(spec, group, batch), batch).mean()
 
-    start = _init_group(spec, clone_key, 1, config.clone_hidden, actions)
+    start = _init_group(spec, rng, 1, config.clone_hidden, actions)
     clone = fit(clone_loss, start, chunks, held_out, config.clone_fit, part_of(progress, 0.0, 0.3))
 
     def value_loss(group: Params, batch: Batch) -> Array:
@@ -107,7 +107,7 @@ def fit_one_step(
         weight = losses.bootstrap_weights(batch["unit"], config.members, config.seed)
         return losses.squared_error(q, batch["action"], value_target(batch, mean, scale), weight).mean()
 
-    start = _init_group(spec, value_key, config.members, config.hidden, 1 + actions)
+    start = _init_group(spec, rng, config.members, config.hidden, 1 + actions)
     value = fit(value_loss, start, chunks, held_out, config.value_fit, part_of(progress, 0.3, 1.0))
     return OneStep(spec, actions, clone.params, value.params, mean, scale, clone, value)
 
@@ -148,11 +148,12 @@ def value_target(batch: Batch, mean: float, scale: float) -> Array:
     return (batch["reward"] - mean) / scale
 
 
-def _init_group(spec: FeatureSpec, key: Array, members: int, hidden: Sequence[int], outputs: int) -> Params:
+def _init_group(
+    spec: FeatureSpec, rng: np.random.Generator, members: int, hidden: Sequence[int], outputs: int
+) -> Params:
     """Embedding tables and a stack of networks."""
-    tables_key, net_key = jax.random.split(key)
     widths = (vector_width(spec), *hidden, outputs)
-    return {"tables": init_tables(spec, tables_key), "net": init_stack(net_key, members, widths)}
+    return {"tables": init_tables(spec, rng), "net": init_stack(rng, members, widths)}
 
 
 def _vectors(spec: FeatureSpec, group: Params, batch: Batch) -> Array:

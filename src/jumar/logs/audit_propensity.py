@@ -67,8 +67,7 @@ def exploration(log: Log) -> list[Finding]:
         verdict = "blocked"
         sentence = (
             "Every decision was made with certainty (propensity 0.999 or more), so the log says nothing "
-            "about other decisions: let chance decide a small share of them first; `jumar plan` tells "
-            "how many."
+            "about other decisions."
         )
     elif certain > 0.9:
         verdict = "warning"

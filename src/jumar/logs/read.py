@@ -88,12 +88,11 @@ class Log:
         return int(self.origin.one(table.aggregate(n=table[HASH].nunique()))["n"])
 
     @cached_property
-    def mean_reward(self) -> float:
-        """Mean reward of all rows, in units of the reward."""
-        low, high = self.schema.reward_low, self.schema.reward_high
-        return low + (high - low) * float(
-            self.origin.one(self.canonical.aggregate(m=self.canonical[REWARD].mean()))["m"]
-        )
+    def reward_moments(self) -> tuple[float, float]:
+        """Mean and mean square of all rewards on [0, 1]."""
+        reward: Any = self.canonical[REWARD]
+        found = self.origin.one(self.canonical.aggregate(mean=reward.mean(), square=(reward * reward).mean()))
+        return float(found["mean"]), float(found["square"])
 
     def part(self, *parts: Part, share: float = 1.0) -> ir.Table:
         """Canonical rows of some parts, lazily; of all when none is named.
@@ -199,6 +198,7 @@ def read_log(
         reward_low=low,
         reward_high=high,
         cap_reward=chosen.cap_reward,
+        bounds_declared=chosen.reward_range is not None,
         features=kept,
         actions=actions,
     )

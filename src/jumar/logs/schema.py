@@ -52,7 +52,8 @@ class LogSchema(msgspec.Struct, frozen=True, kw_only=True):
     """Everything needed to read another log the same way.
 
     ``reward_low`` and ``reward_high`` are the declared bounds in units of the reward; ``cap_reward`` says
-    that rewards beyond them are moved to the nearest bound. ``actions`` is sorted, and canonical actions are
+    that rewards beyond them are moved to the nearest bound, ``bounds_declared`` that the user gave the bounds and
+    they were not assumed. ``actions`` is sorted, and canonical actions are
     positions in it.
     """
 
@@ -60,5 +61,6 @@ class LogSchema(msgspec.Struct, frozen=True, kw_only=True):
     reward_low: float
     reward_high: float
     cap_reward: bool
+    bounds_declared: bool = True
     features: tuple[Feature, ...]
     actions: tuple[Action, ...]
