@@ -16,15 +16,16 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from table import Row, print_head, print_table, use_cores
 
 import jumar
 from jumar.improvement import Improvement
 from jumar.worlds import Notifications
+from table import Row, print_head, print_table, use_cores
 
 CONFIDENCE = 0.999
 CONFIDENCES = (0.99, 0.999, 0.9999)
@@ -45,8 +46,8 @@ class Truth:
         def greedy(contexts: pa.Table) -> np.ndarray:
             return np.eye(2)[world.mean_reward(contexts).argmax(axis=1)]
 
-        values = [world.value(policy, rows, TRUTH_SEED) for policy in (world.production, greedy)]
-        return cls(*values, rows)
+        now, best = (world.value(policy, rows, TRUTH_SEED) for policy in (world.production, greedy))
+        return cls(now, best, rows)
 
 
 def run(world: Notifications, rows: int, seed: int, confidence: float) -> tuple[Improvement, float]:
@@ -63,7 +64,9 @@ def founding(rows: int, seeds: list[int], confidences: tuple[float, ...], truth_
     world = Notifications()
     truth = Truth.of(world, truth_rows)
     most = truth.best - truth.production
-    print(f"\nfounding: production {truth.production:.4f}, greatest gain {most:+.4f} ({most / truth.production:+.1%})")
+    print(
+        f"\nfounding: production {truth.production:.4f}, greatest gain {most:+.4f} ({most / truth.production:+.1%})"
+    )
     certified, shares, within, monotone = [], [], [], []
     for seed in seeds:
         changes = []
@@ -82,7 +85,7 @@ def founding(rows: int, seeds: list[int], confidences: tuple[float, ...], truth_
             if confidence == CONFIDENCE:
                 certified.append(certificate.verdict == "certified")
                 shares.append(gain / most)
-        monotone.append(all(less >= more for less, more in zip(changes, changes[1:], strict=False)))
+        monotone.append(all(less >= more for less, more in pairwise(changes)))
     runs = len(seeds)
     least = min(shares)
     return [

@@ -7,7 +7,8 @@ includes all that it adds: gradient clipping, AdamW under a cosine, the running 
 held-out rows. Its target network stays as it was at the start; d3rlpy copies its own every 8000 updates.
 d3rlpy runs its own ``fit`` with logging, progress bar and saving switched off; "update" is its update step alone,
 on a batch already drawn. Both are timed with one thread and with its default number, and the faster counts.
-Compilation and warm-up are left out on both sides; ours is printed.
+Compilation and warm-up are left out on both sides; ours is printed. With ``--one-step`` ours leaves the next state
+out, as ``jumar improve`` does, while d3rlpy goes on as before.
 
 In: an interpreter that has d3rlpy (``--peer-python``). Out: a table; it exits 1 below the target.
 Run: python benchmarks/learn_speed.py --peer-python PYTHON
@@ -52,7 +53,7 @@ def make_transitions(rows: int, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def run_ours(data: dict[str, np.ndarray], updates: int) -> dict[str, float]:
+def run_ours(data: dict[str, np.ndarray], updates: int, *, one_step: bool = False) -> dict[str, float]:
     """Updates per second between the first look at held-out rows and the last, and the seconds before."""
     import jax
     import jax.numpy as jnp
@@ -68,9 +69,11 @@ def run_ours(data: dict[str, np.ndarray], updates: int) -> dict[str, float]:
     def loss(params: Any, batch: Any) -> jax.Array:
         taken = batch["action"][:, None]
         q = apply_stack(params["net"], batch["observation"])[0]
-        picked = apply_stack(params["net"], batch["following"])[0].argmax(axis=1)[:, None]
-        valued = jnp.take_along_axis(apply_stack(target, batch["following"])[0], picked, axis=1)[:, 0]
-        wanted = batch["reward"] + DISCOUNT * (1 - batch["terminal"]) * valued
+        wanted = batch["reward"]
+        if not one_step:
+            picked = apply_stack(params["net"], batch["following"])[0].argmax(axis=1)[:, None]
+            valued = jnp.take_along_axis(apply_stack(target, batch["following"])[0], picked, axis=1)[:, 0]
+            wanted += DISCOUNT * (1 - batch["terminal"]) * valued
         own = jnp.take_along_axis(q, taken, axis=1)[:, 0]
         conservative = jax.nn.logsumexp(q, axis=1) - own
         return (optax.huber_loss(own, jax.lax.stop_gradient(wanted)) + ALPHA * conservative).mean()
@@ -154,7 +157,7 @@ def main(given: argparse.Namespace) -> int:
         path = Path(folder) / "transitions.npz"
         np.savez(path, allow_pickle=False, **data)
         for place in range(given.pairs):
-            ours = run_ours(data, given.updates)
+            ours = run_ours(data, given.updates, one_step=given.one_step)
             peers = [ask_peer(given.peer_python, path, given.peer_updates, threads) for threads in (1, 0)]
             if place == 0:
                 print(f"{given.rows:,} transitions of {FEATURES} features; {peers[0]['versions']}")
@@ -180,6 +183,7 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--updates", type=int, default=40_000, help="of ours, in each pair")
     parser.add_argument("--peer-updates", type=int, default=2_000, help="of d3rlpy, in each pair and for each timing")
+    parser.add_argument("--one-step", action="store_true", help="ours looks at no next state")
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--as-peer", type=Path, help=argparse.SUPPRESS)

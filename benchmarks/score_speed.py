@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from table import Row, print_head, print_table, run_child, use_cores
-from whole_job import improve, write_log
 
 import jumar
 from jumar.serve import score
+from table import Row, print_head, print_table, run_child, use_cores
+from whole_job import improve, write_log
 
 TARGET = 700_000
 TRAIN_ROWS = 200_000

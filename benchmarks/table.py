@@ -15,6 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+LIMITED = (
+    "import os, resource, sys; most = int(sys.argv[1]); "
+    "resource.setrlimit(resource.RLIMIT_DATA, (most, most)); os.execv(sys.argv[2], sys.argv[2:])"
+)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -68,15 +73,10 @@ def run_child(command: Sequence[str], *, data_limit_gb: float | None = None) -> 
         command: program and arguments.
         data_limit_gb: the most that it may allocate (RLIMIT_DATA), in 10⁹ bytes.
     """
-    import resource
-
-    def limit() -> None:
-        if data_limit_gb is not None:
-            most = int(data_limit_gb * 1e9)
-            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-
+    if data_limit_gb is not None:
+        command = [sys.executable, "-c", LIMITED, str(int(data_limit_gb * 1e9)), *command]
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=limit)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)

@@ -15,9 +15,8 @@ import tempfile
 from pathlib import Path
 
 import plain_log
-from table import Child, Row, print_head, print_table, run_child, use_cores
-
 from jumar.worlds import Notifications
+from table import Child, Row, print_head, print_table, run_child, use_cores
 
 SECONDS_AT, SECONDS_MOST = 1_000_000, 60.0
 GB_AT, GB_MOST = 10_000_000, 8.0

@@ -163,8 +163,9 @@ def main(
     )
     certificate = jumar.improve(log, confidence=confidence, members=members, candidates=candidates).certificate
     items = len(log.schema.actions)
+    click_rate = float(tables["random/all"]["click"].to_numpy().mean())
     hoped_for = rows_hoped_for(items, confidence)
-    print(f"random/all: {log.rows:,} decisions among {items} items, {log.mean_reward:.2%} clicked")
+    print(f"random/all: {log.rows:,} decisions among {items} items, {click_rate:.2%} clicked")
     print(f"  {certificate.verdict} at {confidence:.4g}, judged on {certificate.rows:,} decisions")
     for reason in certificate.reasons:
         print(f"  {reason}")

@@ -77,7 +77,9 @@ def test_a_certified_run_holds_what_it_should(certified: Improvement, run_folder
     assert {look["part"] for look in looks} == {"clone", "value"}
 
 
-def test_the_certificate_the_manifest_and_the_policy_belong_together(certified: Improvement, run_folder: Path) -> None:
+def test_the_certificate_the_manifest_and_the_policy_belong_together(
+    certified: Improvement, run_folder: Path
+) -> None:
     certificate = json.loads((run_folder / "certificate.json").read_bytes())
     manifest = json.loads((run_folder / "manifest.json").read_bytes())
     # Keys sorted, shortest decimals: what the certificate names is the hash of the manifest's content.
@@ -125,7 +127,9 @@ def test_more_confidence_never_means_more_change(make_bandit: MakeBandit) -> Non
 
 
 def test_no_log_that_should_be_refused_is_certified(refusals: dict[str, Improvement]) -> None:
-    assert {name: result.certificate.verdict for name, result in refusals.items()} == dict.fromkeys(refusals, "refused")
+    assert {name: result.certificate.verdict for name, result in refusals.items()} == dict.fromkeys(
+        refusals, "refused"
+    )
     assert all(result.policy is None for result in refusals.values())
 
 
@@ -141,7 +145,9 @@ def test_no_log_that_should_be_refused_is_certified(refusals: dict[str, Improvem
         ("one action", ("propensit", "'b'")),
     ],
 )
-def test_every_refusal_says_its_own_reason(refusals: dict[str, Improvement], name: str, words: tuple[str, ...]) -> None:
+def test_every_refusal_says_its_own_reason(
+    refusals: dict[str, Improvement], name: str, words: tuple[str, ...]
+) -> None:
     reasons = " ".join(refusals[name].certificate.reasons)
     wanted = words if name not in ("indifferent", "few rows") else ()
     assert reasons
@@ -220,7 +226,9 @@ def test_a_region_where_an_action_was_never_taken_is_left_alone(
     assert pmf[~hole, 1].mean() > 0.3
 
 
-def test_the_reward_s_scale_and_origin_do_not_matter(table: pa.Table, replace_columns: Callable[..., pa.Table]) -> None:
+def test_the_reward_s_scale_and_origin_do_not_matter(
+    table: pa.Table, replace_columns: Callable[..., pa.Table]
+) -> None:
     small = table.slice(0, 6_000)
     scaled = replace_columns(small, reward=1_000 * np.asarray(small["reward"]) - 300)
     one = improve(small, members=2, candidates=3)
@@ -233,9 +241,7 @@ def test_the_reward_s_scale_and_origin_do_not_matter(table: pa.Table, replace_co
     assert_allclose(theirs.production_value, 1_000 * ours.production_value - 300, rtol=1e-6)
 
 
-def test_the_same_log_and_seed_give_the_same_bytes_in_any_process(
-    table: pa.Table, tmp_path: Path
-) -> None:
+def test_the_same_log_and_seed_give_the_same_bytes_in_any_process(table: pa.Table, tmp_path: Path) -> None:
     path = tmp_path / "log.parquet"
     pq.write_table(table.slice(0, 6_000), path)
     program = (
@@ -317,10 +323,18 @@ def test_a_failed_save_leaves_the_older_result(
 
 
 def test_an_interrupt_leaves_nothing_and_says_130(bandit_file: Path, tmp_path: Path) -> None:
-    arguments = [sys.executable, "-m", "jumar", "improve", str(bandit_file), "--out", str(tmp_path / "run")]
+    # A shell's background jobs ignore the signal, and so do their children: the first line undoes that.
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "import jumar.improvement as job; from jumar import cli; learn = job._learn\n"
+        "def told(*a): print('learning', flush=True); return learn(*a)\n"
+        "job._learn = told; sys.exit(cli.main(sys.argv[1:]))"
+    )
+    arguments = [sys.executable, "-c", program, "improve", str(bandit_file), "--out", str(tmp_path / "run")]
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        time.sleep(6)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "learning\n"
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told

@@ -125,7 +125,8 @@ def test_what_would_be_enough_goes_by_what_the_gate_measured():
     measured = result.walk[plan.order[0]].estimate
     assert result.verdict == "refused"
     assert measured > 0
-    assert result.rows_needed == rows_needed(measured, first.second_moment, plan.alpha)
+    exact = rows_needed(measured, first.second_moment, plan.alpha)
+    assert exact <= result.rows_needed <= 1.1 * exact
     assert "as large as measured" in result.reasons[0]
 
 

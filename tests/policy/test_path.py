@@ -29,7 +29,9 @@ RATES = (0.0, 0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 100.0)
 
 def random_rows(seed: int, actions: int = 4, rows: int = 16) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return (2 * rng.normal(size=(rows, actions))).astype(np.float32), rng.normal(size=(rows, actions)).astype(np.float32)
+    return (2 * rng.normal(size=(rows, actions))).astype(np.float32), rng.normal(size=(rows, actions)).astype(
+        np.float32
+    )
 
 
 def test_the_advantage_by_hand() -> None:

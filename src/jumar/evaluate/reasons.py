@@ -6,6 +6,7 @@ module.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from jumar.evaluate.plan import GatePlan
 from jumar.evaluate.planner import detectable_gain, rows_needed, rows_to_explore
 
 _HOPED_FOR = 0.05  # the relative gain that is supposed where none could be measured
-_NEXT_TO_NOTHING = 0.01  # a measured relative gain below this is no basis for a plan
+_LEAST_Z = 1.0  # a measured gain within its own error is no basis for a plan
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,17 @@ def need(plan: GatePlan, evidence: Evidence) -> Need | None:
     """Rows to judge on for a power of 80%, at the gain that the gate measured for the candidate tested first.
 
     The gate's rows chose nothing, so what they measured is not flattered, as the validation gain is. Where they
-    measured next to nothing, a gain of five per cent is supposed instead. None where more rows are no remedy.
+    measured no gain beyond its own error, a gain of five per cent is supposed instead. None where more rows are no remedy.
     """
     if evidence.released is not None or evidence.deterministic or evidence.rows == 0:
         return None
     supposed = _HOPED_FOR * evidence.reward_mean
-    measured = evidence.gate_gain > _NEXT_TO_NOTHING * evidence.reward_mean
+    error = math.sqrt(plan.candidates[plan.order[0]].second_moment / evidence.rows)
+    measured = evidence.gate_gain > _LEAST_Z * error
     gain = evidence.gate_gain if measured else supposed
     if gain <= 0:
         return None
-    rows = rows_needed(gain, plan.candidates[plan.order[0]].second_moment, plan.alpha)
+    rows = _rounded(rows_needed(gain, plan.candidates[plan.order[0]].second_moment, plan.alpha))
     return Need(rows, gain, measured) if rows > evidence.rows else None
 
 
@@ -85,7 +87,10 @@ def why(
     if evidence.released is not None:
         said = [] if gamma is None else [_conditional(gamma)]
         if evidence.released != plan.primary:
-            said.append("The policy that promised most was not released; one that deviates less was.")
+            said.append(
+                "The policy that promised most was not released; one that deviates less was. The bound printed for a "
+                "second choice is drawn more widely; the verdict does not rest on it."
+            )
         return said
     if evidence.rows == 0:
         return ["No decision was left to judge on."]

@@ -286,12 +286,9 @@ class WeightAudit:
     def _concentration(self, k: int, bet: float, growth: float) -> list[Finding]:
         """Does candidate k rest on a handful of rows?
 
-        Fewer than fifty effective rows block: the capital would still be right if every propensity is,
-            but fifty
-        is too few for the audits above to notice that some are not. A large share of the ten best rows
-        only warns: it is ordinary near the threshold, where single explored rows are worth half a nat of
-        the seven.
-
+        Fewer than fifty effective rows block: the capital would still be right if every propensity is, but fifty
+        is too few for the audits above to notice that some are not. A large share of the ten best rows only warns:
+        it is ordinary near the threshold, where single explored rows are worth half a nat of the seven.
         """
         deviation, top = self.deviation(k), self.top[k]
         best = float(np.log1p(bet * top[top > 0]).sum())

@@ -1,7 +1,6 @@
 """Did the world or the logging change while the log was written?
 
-In: a ``Log`` with times and its sample. Out: one finding about ten periods of equal size. Used by ``audit``
-    only.
+In: a ``Log`` with times and its sample. Out: one finding about ten periods of equal size. Used by ``audit`` only.
 """
 
 # Ibis' annotations know columns only as bare values.

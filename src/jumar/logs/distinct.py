@@ -1,8 +1,7 @@
 """Counting distinct values exactly, however many: what an identifier is, and whether one repeats.
 
-In: a source and the estimates of the checking pass. Out: exact counts, or the ``LogError`` they deserve.
-    Memory is
-bounded by looking at one slice of the values' hashes at a time. Imported inside ``jumar.logs`` only.
+In: a source and the estimates of the checking pass. Out: exact counts, or the ``LogError`` they
+deserve. Memory is bounded by looking at one slice of the values' hashes at a time. Imported inside ``jumar.logs`` only.
 """
 
 # Ibis' annotations know columns only as bare values.

@@ -53,7 +53,7 @@ def csv_select(con: Any, text: str, files: Sequence[str], csv_types: Mapping[str
         raise
     if not found:
         raise LogError(f"'{text}' has no columns", remedy="A CSV log starts with a line of column names.")
-    if con.execute(f"{reader}) LIMIT 1").fetchone() is None:
+    if con.execute(f"SELECT 1 FROM ({reader})) LIMIT 1").fetchone() is None:
         raise LogError(f"'{text}' has no rows", remedy="Point at a log that holds decisions.")
     types = {name: csv_types.get(name, kind) for name, kind, *_ in found}
     pairs = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in types.items())
