@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,15 +82,12 @@ def test_a_reward_outside_its_declared_range_is_counted_and_shown(
 
 
 def test_structural_faults(table: pa.Table, replace_columns: Replace, tmp_path: Path, capsys: Capture) -> None:
-    many = pa.array([f"c{i}" for i in range(ROWS)])
-    wide = replace_columns(table, name=many)
     logs = {
         "one action": (replace_columns(table, action=["a"] * ROWS), ("one action", "column 'action'", "300 rows")),
         "duplicates": (replace_columns(table, decision_id=["same"] * ROWS), ("column 'decision_id'", "'same'")),
         "all null": (replace_columns(table, noise=pa.nulls(ROWS, pa.float64())), ("'noise'", "300 rows", "--ignore")),
         "no rows": (table.slice(0, 0), ("no rows",)),
         "misnamed": (table.rename_columns([n.replace("reward", "rewrd") for n in table.column_names]), ("reward",)),
-        "identifier": (wide, ()),
     }
     for name, (log, words) in logs.items():
         path = tmp_path / f"{name}.parquet"
@@ -97,9 +95,8 @@ def test_structural_faults(table: pa.Table, replace_columns: Replace, tmp_path: 
         code = cli.main(["audit", str(path)])
         said = told(capsys)
         assert "Traceback" not in said
-        if words:
-            assert code == 2, name
-            assert all(word in said for word in words), (name, said)
+        assert code == 2, name
+        assert all(word in said for word in words), (name, said)
 
 
 def test_a_misspelled_flag_value_names_the_nearest_column(table: pa.Table, tmp_path: Path, capsys: Capture) -> None:
@@ -108,9 +105,7 @@ def test_a_misspelled_flag_value_names_the_nearest_column(table: pa.Table, tmp_p
     assert "Did you mean 'reward'?" in told(capsys)
 
 
-def test_a_category_with_as_many_values_as_rows_is_refused(
-    table: pa.Table, replace_columns: Replace, tmp_path: Path, capsys: Capture
-) -> None:
+def test_a_category_with_as_many_values_as_rows_is_refused(tmp_path: Path, capsys: Capture) -> None:
     rows = 150_000
     rng = np.random.default_rng(0)
     columns = {
@@ -199,20 +194,18 @@ def test_a_log_that_is_not_fit_is_said_with_3(
 
 def test_no_message_names_a_command_that_does_not_exist() -> None:
     known = {"improve", "demo", "audit", "evaluate", "score", "world"}
-    import re
-
     for path in Path(cli.__file__).parent.rglob("*.py"):
         for word in re.findall(r"[`'\"]jumar ([a-z]+)", path.read_text()):
             assert word in known, f"{path.name} names 'jumar {word}'"
 
 
-def test_a_defect_of_ours_is_no_users_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_of_ours_is_no_users_fault(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     def broken(*args: object, **kwargs: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("jumar.logs.read_log", broken)
-    with pytest.raises(ZeroDivisionError):
-        cli.main(["audit", "x.parquet"])
+    assert cli.main(["audit", "x.parquet"]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_world_score_and_help_as_a_user_runs_them(run_folder: Path, bandit_file: Path, tmp_path: Path) -> None:

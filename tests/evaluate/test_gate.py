@@ -118,9 +118,8 @@ def test_a_gain_that_vanishes_is_refused_in_other_words():
 
 
 def test_what_would_be_enough_goes_by_what_the_gate_measured():
-    plan = make_plan(make_rows(400, 6, gain=0.02), 500)
-    rows = make_rows(500, 12, gain=0.1)
-    result = judged(plan, rows)
+    plan = make_plan(make_rows(20_000, 2), 1_500)
+    result = judged(plan, make_rows(1_500, 5))
     first = plan.candidates[plan.order[0]]
     measured = result.walk[plan.order[0]].estimate
     assert result.verdict == "refused"

@@ -99,16 +99,16 @@ def build_graph(
 
     def network(group: Any, own_ids: list[str]) -> str:
         parts = shared + one_hot(group["tables"]) + own_ids
-        return _stack(g, group["net"], g.add("Concat", *parts, axis=1))
+        return _stack(g, group["net"], g.add("Concat", *parts, axis=0))
 
-    logits = g.add("Reshape", network(clone, id_parts[0]), g.constant([-1, actions], np.int64))
-    log_clone = g.add("LogSoftmax", logits, axis=-1)
-    pi0 = g.add("Exp", log_clone, name="clone")
+    logits = g.add("Squeeze", network(clone, id_parts[0]), g.constant([0], np.int64))
+    shifted, powers, total = _exponentials(g, logits, axis=0)
+    log_clone, pi0 = g.add("Sub", shifted, g.add("Log", total)), g.add("Div", powers, total)
     advantage, q = _advantage(g, network(value, id_parts[1]), pi0, actions, pessimism, reward_mean, reward_scale)
     _pmf(g, log_clone, pi0, advantage, scale, inverse_temperatures, minimum)
-    g.output("clone", "rows", actions)
-    g.output(advantage, "rows", actions)
-    g.output(q, "rows", actions)
+    for name, tensor in (("clone", pi0), ("advantage", advantage), ("q", q)):
+        g.add("Transpose", tensor, perm=[1, 0], name=name)
+        g.output(name, "rows", actions)
     return g.model()
 
 
@@ -173,7 +173,8 @@ def _number_parts(g: Builder, spec: FeatureSpec, numbers: str) -> list[str]:
     """Squashed numbers, indicators of missing values, indicators of levels."""
     if not spec.numbers:
         return []
-    centre, width, mean, scale = number_constants(spec)
+    centre, width, mean, scale = (constant[:, None] for constant in number_constants(spec))
+    numbers = g.add("Transpose", numbers, perm=[1, 0])
     absent = g.add("IsNaN", numbers)
     known = g.add("Where", absent, g.constant(centre), numbers)
     scaled = g.add("Mul", g.add("Sub", known, g.constant(centre)), g.constant(1 / width))
@@ -182,12 +183,12 @@ def _number_parts(g: Builder, spec: FeatureSpec, numbers: str) -> list[str]:
     parts = [g.add("Where", absent, g.constant(0.0), clipped)]
     flagged = [place for place, column in enumerate(spec.numbers) if column.missing]
     if flagged:
-        chosen = g.add("Gather", absent, g.constant(flagged, np.int64), axis=1)
+        chosen = g.add("Gather", absent, g.constant(flagged, np.int64), axis=0)
         parts.append(g.add("Cast", chosen, to=TensorProto.FLOAT))
     for place, column in enumerate(spec.numbers):
         if column.levels:
-            one = g.add("Gather", numbers, g.constant([place], np.int64), axis=1)
-            equal = g.add("Equal", one, g.constant(column.levels))
+            one = g.add("Gather", numbers, g.constant([place], np.int64), axis=0)
+            equal = g.add("Equal", one, g.constant(np.array(column.levels)[:, None]))
             parts.append(g.add("Cast", equal, to=TensorProto.FLOAT))
     return parts
 
@@ -201,23 +202,30 @@ def _asinh(g: Builder, x: str) -> str:
 
 def _one_hot_parts(g: Builder, spec: FeatureSpec, codes: str) -> Any:
     """Categories: small ones as indicators (shared by both networks), large ones through a network's own tables."""
-    columns = [
-        (column, g.add("Gather", codes, g.constant(place, np.int64), axis=1))
-        for place, column in enumerate(spec.categories)
-    ]
+    if not spec.categories:
+        return lambda tables: []
+    turned = g.add("Transpose", codes, perm=[1, 0])
+
+    def indicators(place: int, size: int) -> str:
+        code = g.add("Gather", turned, g.constant([place], np.int64), axis=0)
+        equal = g.add("Equal", code, g.constant(np.arange(size)[:, None], np.int32))
+        return g.add("Cast", equal, to=TensorProto.FLOAT)
+
+    def embedding(place: int, table: Any) -> str:
+        code = g.add("Gather", turned, g.constant(place, np.int64), axis=0)
+        return g.add("Transpose", g.add("Gather", g.constant(table), code, axis=0), perm=[1, 0])
+
     small = {
-        column.name: g.add("Gather", g.constant(np.eye(column.size)), code, axis=0)
-        for column, code in columns
+        place: indicators(place, column.size)
+        for place, column in enumerate(spec.categories)
         if column.size <= ONE_HOT_LIMIT
     }
 
     def parts(tables: Sequence[Any]) -> list[str]:
         remaining = list(tables)
         return [
-            small[column.name]
-            if column.size <= ONE_HOT_LIMIT
-            else g.add("Gather", g.constant(remaining.pop(0)), code, axis=0)
-            for column, code in columns
+            small[place] if place in small else embedding(place, remaining.pop(0))
+            for place in range(len(spec.categories))
         ]
 
     return parts
@@ -233,37 +241,35 @@ def _id_embeddings(g: Builder, spec: FeatureSpec, groups: Sequence[Any], ids: Se
         # Entries first: adding up whole slices is many times faster than adding within rows.
         turned = g.add("Transpose", entries, perm=[1, 0])
         present = g.add("Cast", g.add("Greater", turned, g.constant(0, np.int32)), to=TensorProto.FLOAT)
-        first, last = g.constant([0], np.int64), g.constant([1], np.int64)
-        count = g.add("Unsqueeze", g.add("ReduceSum", present, first, keepdims=0), last)
+        first = g.constant([0], np.int64)
+        count = g.add("ReduceSum", present, first, keepdims=1)
         total = g.add("ReduceSum", g.add("Gather", g.constant(together), turned, axis=0), first, keepdims=0)
-        mean = g.add("Div", total, g.add("Max", count, g.constant(1.0)))
+        mean = g.add("Div", g.add("Transpose", total, perm=[1, 0]), g.add("Max", count, g.constant(1.0)))
         length = g.add("Log", g.add("Add", count, g.constant(1.0)))
         edges = np.cumsum([0, *(table.shape[1] for table in tables)])
         for own, start, stop in zip(parts, edges, edges[1:], strict=False):
-            own.append(g.add("Slice", mean, g.constant([start], np.int64), g.constant([stop], np.int64), last))
+            own.append(g.add("Slice", mean, g.constant([start], np.int64), g.constant([stop], np.int64), first))
             own.append(length)
     return parts
 
 
 def _stack(g: Builder, layers: Sequence[Any], x: str) -> str:
-    """A stack of networks: [rows, width] → [members, rows, outputs].
+    """A stack of networks: [width, rows] → [members, outputs, rows].
 
     The first layer is one wide product. Behind it a constant unit carries each bias through the batched products,
     where a broadcast addition would cost as much as the product itself.
     """
     first, *rest = ({name: np.asarray(value) for name, value in layer.items()} for layer in layers)
     members, fan_in, fan_out = first["weight"].shape
-    wide = np.zeros((members, fan_in, fan_out + 1), np.float32)
-    wide[:, :, :fan_out] = first["weight"]
+    wide = np.zeros((members, fan_out + 1, fan_in), np.float32)
+    wide[:, :fan_out] = first["weight"].transpose(0, 2, 1)
     bias = np.ones((members, fan_out + 1), np.float32)
     bias[:, :fan_out] = first["bias"][:, 0]
-    width = members * (fan_out + 1)
-    h = g.add("Gemm", x, g.constant(wide.transpose(1, 0, 2).reshape(fan_in, width)), g.constant(bias.reshape(-1)))
-    apart = g.add("Reshape", g.add("Relu", h), g.constant([0, members, fan_out + 1], np.int64))
-    h = g.add("Transpose", apart, perm=[1, 0, 2])
+    h = g.add("Gemm", g.constant(wide.reshape(-1, fan_in)), x, g.constant(bias.reshape(-1, 1)))
+    h = g.add("Reshape", g.add("Relu", h), g.constant([members, fan_out + 1, -1], np.int64))
     for layer in rest:
         final = layer is rest[-1]
-        h = g.add("MatMul", h, g.constant(_with_constant_unit(layer, keep=not final)))
+        h = g.add("MatMul", g.constant(_with_constant_unit(layer, keep=not final).transpose(0, 2, 1)), h)
         h = h if final else g.add("Relu", h)
     return h
 
@@ -282,10 +288,10 @@ def _advantage(
     g: Builder, out: str, pi0: str, actions: int, pessimism: float, reward_mean: float, reward_scale: float
 ) -> tuple[str, str]:
     """Pessimistic advantage and mean action value, from the ensemble's levels and preferences."""
-    axis = [g.constant([v], np.int64) for v in (0, 1, 2, 1 + actions)]
-    level = g.add("Slice", out, axis[0], axis[1], axis[2])
-    preference = g.add("Slice", out, axis[1], axis[3], axis[2])
-    average = g.add("ReduceSum", g.add("Mul", pi0, preference), axis[2], keepdims=1)
+    axis = [g.constant([v], np.int64) for v in (0, 1, 1 + actions)]
+    level = g.add("Slice", out, axis[0], axis[1], axis[1])
+    preference = g.add("Slice", out, axis[1], axis[2], axis[1])
+    average = g.add("ReduceSum", g.add("Mul", pi0, preference), axis[1], keepdims=1)
     each = g.add("Sub", preference, average)
     mean = g.add("ReduceMean", each, axis[0], keepdims=0)
     gap = g.add("Sub", each, mean)
@@ -293,8 +299,19 @@ def _advantage(
     cautious = g.add("Sub", mean, g.add("Mul", g.constant(pessimism), spread))
     unit = g.constant(reward_scale)
     base = g.add("ReduceMean", level, axis[0], keepdims=0)
-    centred = g.add("Add", g.add("Mul", g.add("Add", base, mean), unit), g.constant(reward_mean), name="q")
-    return g.add("Mul", cautious, unit, name="advantage"), centred
+    centred = g.add("Add", g.add("Mul", g.add("Add", base, mean), unit), g.constant(reward_mean))
+    return g.add("Mul", cautious, unit), centred
+
+
+def _exponentials(g: Builder, x: str, *, axis: int) -> tuple[str, str, str]:
+    """x less its maximum along an axis, the exponentials of that, and their sum: the parts of a softmax.
+
+    The runtime's own softmax turns the axis to the end and goes through it row by row.
+    """
+    along = g.constant([axis], np.int64)
+    shifted = g.add("Sub", x, g.add("ReduceMax", x, along, keepdims=1))
+    powers = g.add("Exp", shifted)
+    return shifted, powers, g.add("ReduceSum", powers, along, keepdims=1)
 
 
 def _pmf(
@@ -307,18 +324,20 @@ def _pmf(
     minimum: Sequence[float],
 ) -> None:
     """Tilt the clone and keep it above the floor, for one temperature or for several at once."""
-    several = len(inverse_temperatures) > 1
-    rates = np.asarray(inverse_temperatures, np.float64) / max(scale, TINY)
-    middle = g.constant([1], np.int64)
-    if several:
-        log_clone, pi0, advantage = (g.add("Unsqueeze", tensor, middle) for tensor in (log_clone, pi0, advantage))
-        rates = rates[:, None]
-    tilted = g.add("Softmax", g.add("Add", log_clone, g.add("Mul", advantage, g.constant(rates))), axis=-1)
-    floor = g.add("Min", pi0, g.constant(minimum))
+    count, actions = len(inverse_temperatures), len(minimum)
+    rates = np.asarray(inverse_temperatures, np.float64)[:, None, None] / max(scale, TINY)
+    along = g.constant([1], np.int64)
+    moved = g.add("Add", log_clone, g.add("Mul", advantage, g.constant(rates)))
+    _, powers, total = _exponentials(g, moved, axis=1)
+    tilted = g.add("Div", powers, total)
+    floor = g.add("Min", pi0, g.constant(np.asarray(minimum)[:, None]))
     excess = g.add("Relu", g.add("Sub", tilted, floor))
-    last = g.constant([-1], np.int64)
-    free = g.add("Sub", g.constant(1.0), g.add("ReduceSum", floor, last, keepdims=1))
-    share = g.add("Div", g.add("Mul", excess, free), g.add("ReduceSum", excess, last, keepdims=1))
-    g.add("Add", floor, share, name="pmf")
-    shape = (len(inverse_temperatures), len(minimum)) if several else (len(minimum),)
-    g.output("pmf", "rows", *shape)
+    free = g.add("Sub", g.constant(1.0), g.add("ReduceSum", floor, g.constant([0], np.int64), keepdims=1))
+    share = g.add("Div", free, g.add("ReduceSum", excess, along, keepdims=1))
+    pmf = g.add("Add", floor, g.add("Mul", excess, share))
+    if count > 1:
+        g.add("Transpose", pmf, perm=[2, 0, 1], name="pmf")
+        g.output("pmf", "rows", count, actions)
+    else:
+        g.add("Transpose", g.add("Squeeze", pmf, g.constant([0], np.int64)), perm=[1, 0], name="pmf")
+        g.output("pmf", "rows", actions)
