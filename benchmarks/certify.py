@@ -64,9 +64,7 @@ def founding(rows: int, seeds: list[int], confidences: tuple[float, ...], truth_
     world = Notifications()
     truth = Truth.of(world, truth_rows)
     most = truth.best - truth.production
-    print(
-        f"\nfounding: production {truth.production:.4f}, greatest gain {most:+.4f} ({most / truth.production:+.1%})"
-    )
+    print(f"\nfounding: production {truth.production:.4f}, greatest gain {most:+.4f} ({most / truth.production:+.1%})")
     certified, shares, within, monotone = [], [], [], []
     for seed in seeds:
         changes = []

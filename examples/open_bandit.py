@@ -135,9 +135,7 @@ def rows_hoped_for(items: int, confidence: float) -> int:
     )
 
 
-def main(
-    folder: str | Path | None = None, confidence: float = 0.999, members: int = 3, candidates: int = 5
-) -> Result:
+def main(folder: str | Path | None = None, confidence: float = 0.999, members: int = 3, candidates: int = 5) -> Result:
     """Try to improve on random/all, then look at what the other logs could judge.
 
     Args:

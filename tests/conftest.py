@@ -60,8 +60,8 @@ def bandit(rows: int = ROWS, seed: int = 0, *, effect: float = 1.0, extra: bool 
 
 def replaced(table: pa.Table, **columns: Any) -> pa.Table:
     """The table with some columns exchanged or added."""
-    for name, values in columns.items():
-        values = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+    for name, given in columns.items():
+        values = given if isinstance(given, pa.Array | pa.ChunkedArray) else pa.array(given)
         place = table.schema.get_field_index(name)
         table = table.append_column(name, values) if place < 0 else table.set_column(place, name, values)
     return table

@@ -147,8 +147,15 @@ def test_an_output_folder_in_the_way_is_refused_before_any_work(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["improve"], ["improve", "x", "--confidense", "0.9"], ["frobnicate"], ["audit", "x", "--reward-range", "a", "b"]]
-    + [["world", "atlantis", "--out", "x"], ["score", "a", "b"], ["improve", "x", "--confidence", "high"]],
+    [
+        ["improve"],
+        ["improve", "x", "--confidense", "0.9"],
+        ["frobnicate"],
+        ["audit", "x", "--reward-range", "a", "b"],
+        ["world", "atlantis", "--out", "x"],
+        ["score", "a", "b"],
+        ["improve", "x", "--confidence", "high"],
+    ],
 )
 def test_words_that_mean_nothing(arguments: list[str], capsys: Capture) -> None:
     assert cli.main(arguments) == 2
@@ -210,9 +217,7 @@ def test_a_defect_of_ours_is_no_users_fault(monkeypatch: pytest.MonkeyPatch, cap
 
 def test_world_score_and_help_as_a_user_runs_them(run_folder: Path, bandit_file: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "jumar", *arguments], capture_output=True, text=True, check=False
-        )
+        return subprocess.run([sys.executable, "-m", "jumar", *arguments], capture_output=True, text=True, check=False)
 
     assert run("--help").returncode == 0
     log = str(tmp_path / "log.parquet")

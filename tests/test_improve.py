@@ -27,8 +27,24 @@ from jumar.logs import Log
 from jumar.worlds import Notifications
 
 MakeBandit = Callable[..., pa.Table]
-FIELDS = """verdict confidence metric estimate lower_bound relative_estimate relative_lower_bound production_value
-rows units temperature deviation guardrails audits reasons manifest_sha256""".split()
+FIELDS = {
+    "verdict",
+    "confidence",
+    "metric",
+    "estimate",
+    "lower_bound",
+    "relative_estimate",
+    "relative_lower_bound",
+    "production_value",
+    "rows",
+    "units",
+    "temperature",
+    "deviation",
+    "guardrails",
+    "audits",
+    "reasons",
+    "manifest_sha256",
+}
 
 
 def improve(table: pa.Table, confidence: float = 0.99, **options: Any) -> Improvement:
@@ -66,7 +82,7 @@ def test_a_certified_run_holds_what_it_should(certified: Improvement, run_folder
     names = ["certificate.json", "manifest.json", "metrics.jsonl", "policy", "report.html"]
     assert sorted(path.name for path in run_folder.iterdir()) == names
     certificate = json.loads((run_folder / "certificate.json").read_bytes())
-    assert set(FIELDS) <= set(certificate)
+    assert set(certificate) >= FIELDS
     assert certificate["verdict"] == "certified"
     assert set(certificate["deviation"]) == {"kl", "changed", "ess", "max_weight"}
     assert 0 < certificate["lower_bound"] < certificate["estimate"]
@@ -77,9 +93,7 @@ def test_a_certified_run_holds_what_it_should(certified: Improvement, run_folder
     assert {look["part"] for look in looks} == {"clone", "value"}
 
 
-def test_the_certificate_the_manifest_and_the_policy_belong_together(
-    certified: Improvement, run_folder: Path
-) -> None:
+def test_the_certificate_the_manifest_and_the_policy_belong_together(certified: Improvement, run_folder: Path) -> None:
     certificate = json.loads((run_folder / "certificate.json").read_bytes())
     manifest = json.loads((run_folder / "manifest.json").read_bytes())
     # Keys sorted, shortest decimals: what the certificate names is the hash of the manifest's content.
@@ -126,9 +140,7 @@ def test_more_confidence_never_means_more_change(make_bandit: MakeBandit) -> Non
 
 
 def test_no_log_that_should_be_refused_is_certified(refusals: dict[str, Improvement]) -> None:
-    assert {name: result.certificate.verdict for name, result in refusals.items()} == dict.fromkeys(
-        refusals, "refused"
-    )
+    assert {name: result.certificate.verdict for name, result in refusals.items()} == dict.fromkeys(refusals, "refused")
     assert all(result.policy is None for result in refusals.values())
 
 
@@ -144,9 +156,7 @@ def test_no_log_that_should_be_refused_is_certified(refusals: dict[str, Improvem
         ("one action", ("propensit", "'b'")),
     ],
 )
-def test_every_refusal_says_its_own_reason(
-    refusals: dict[str, Improvement], name: str, words: tuple[str, ...]
-) -> None:
+def test_every_refusal_says_its_own_reason(refusals: dict[str, Improvement], name: str, words: tuple[str, ...]) -> None:
     reasons = " ".join(refusals[name].certificate.reasons)
     wanted = words if name not in ("indifferent", "few rows") else ()
     assert reasons
@@ -225,9 +235,7 @@ def test_a_region_where_an_action_was_never_taken_is_left_alone(
     assert pmf[~hole, 1].mean() > 0.3
 
 
-def test_the_reward_s_scale_and_origin_do_not_matter(
-    table: pa.Table, replace_columns: Callable[..., pa.Table]
-) -> None:
+def test_the_reward_s_scale_and_origin_do_not_matter(table: pa.Table, replace_columns: Callable[..., pa.Table]) -> None:
     small = table.slice(0, 6_000)
     scaled = replace_columns(small, reward=1_000 * np.asarray(small["reward"]) - 300)
     one = improve(small, members=2, candidates=3)
@@ -236,6 +244,7 @@ def test_the_reward_s_scale_and_origin_do_not_matter(
     assert other.policy is not None
     assert_allclose(one.policy.pmf(small), other.policy.pmf(scaled), atol=1e-6)
     ours, theirs = one.certificate, other.certificate
+    assert theirs.lower_bound is not None
     assert_allclose(theirs.lower_bound, 1_000 * (ours.lower_bound or 0), rtol=1e-6)
     assert_allclose(theirs.production_value, 1_000 * ours.production_value - 300, rtol=1e-6)
 
@@ -275,8 +284,16 @@ def test_a_world_in_which_the_action_does_not_matter_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"confidence": 1.0}, {"confidence": 0.3}, {"confidence": float("nan")}, {"exploration": 0.7}]
-    + [{"candidates": 0}, {"candidates": 11}, {"pessimism": -1.0}, {"members": 0}],
+    [
+        {"confidence": 1.0},
+        {"confidence": 0.3},
+        {"confidence": float("nan")},
+        {"exploration": 0.7},
+        {"candidates": 0},
+        {"candidates": 11},
+        {"pessimism": -1.0},
+        {"members": 0},
+    ],
 )
 def test_options_outside_their_range_are_refused(bandit_log: Log, options: dict[str, Any]) -> None:
     with pytest.raises(OptionError):

@@ -248,9 +248,7 @@ def _plan(log: Log, prepared: Prepared, path: Candidates, scored: Scored, confid
         temperatures=path.temperatures,
         policy_sha256=path.hashes,
         confidence=confidence,
-        rows_planned=log.rows_in(
-            "fit", "stop", "validate"
-        ),  # as many are expected; the gate's own count stays unseen
+        rows_planned=log.rows_in("fit", "stop", "validate"),  # as many are expected; the gate's own count stays unseen
         supported=prepared.counts > 0,
         propensity_floor=least,
         estimated_propensities=not logged,

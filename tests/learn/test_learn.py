@@ -162,8 +162,6 @@ def test_a_fit_stops_when_held_out_rows_stop_improving() -> None:
     chunks = MemoryChunks.of({"action": np.zeros(4_000, np.int32), "y": rng.normal(size=4_000).astype(np.float32)}, 0)
     settings = FitConfig(batch_rows=64, updates=100_000, patience=3, evaluations=1_000, learning_rate=0.05)
     held_out = {"y": jnp.zeros(1)}
-    result = fit(
-        lambda p, batch: ((p["w"] - batch["y"]) ** 2).mean(), {"w": jnp.zeros(())}, chunks, held_out, settings
-    )
+    result = fit(lambda p, batch: ((p["w"] - batch["y"]) ** 2).mean(), {"w": jnp.zeros(())}, chunks, held_out, settings)
     assert result.updates < 20_000
     assert result.loss == min(result.history)

@@ -144,9 +144,7 @@ def test_kinds(frame: pd.DataFrame) -> None:
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.append_column("ints", pa.array([i % 7 for i in range(n)], pa.int64()))
     table = table.append_column("store", pa.array([i % 7 for i in range(n)], pa.int32()))
-    table = table.append_column(
-        "price", pa.array([None if i % 5 else i for i in range(n)]).cast(pa.decimal128(21, 2))
-    )
+    table = table.append_column("price", pa.array([None if i % 5 else i for i in range(n)]).cast(pa.decimal128(21, 2)))
     table = table.append_column("seen", pa.array([[i % 3, i % 5] for i in range(n)]))
     table = table.append_column("tags", pa.array([["a"] * (i % 3) for i in range(n)]))
     table = table.append_column("born", pa.array([i % 900 for i in range(n)], pa.date32()))
@@ -257,9 +255,7 @@ def test_settings_come_from_the_file_and_arguments_win(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     frame = frame.rename(columns={"reward": "clicked", "action": "sent"})
-    Path("jumar.toml").write_text(
-        '[log]\nreward = "nope"\naction = "sent"\nreward_range = [0, 2]\nignore = ["new"]\n'
-    )
+    Path("jumar.toml").write_text('[log]\nreward = "nope"\naction = "sent"\nreward_range = [0, 2]\nignore = ["new"]\n')
     log = read_log(frame, reward="clicked")
     assert log.schema.roles.reward == "clicked"
     assert log.schema.reward_high == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +28,7 @@ SEEDS = st.integers(0, 10_000)
 RATES = (0.0, 0.01, 0.1, 0.5, 1.0, 3.0, 10.0, 100.0)
 
 
-def random_rows(seed: int, actions: int = 4, rows: int = 16) -> tuple[np.ndarray, np.ndarray]:
+def random_rows(seed: int, actions: int = 4, rows: int = 16) -> tuple[Any, Any]:
     rng = np.random.default_rng(seed)
     return (2 * rng.normal(size=(rows, actions))).astype(np.float32), rng.normal(size=(rows, actions)).astype(
         np.float32

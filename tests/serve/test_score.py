@@ -95,9 +95,7 @@ def test_an_unseen_action_is_refused_and_leaves_nothing(
     actions = rows["action"].to_pylist()
     actions[7] = "c"
     pq.write_table(replace_columns(rows, action=actions), tmp_path / "in.parquet")
-    code = cli.main(
-        ["score", str(run_folder / "policy"), str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]
-    )
+    code = cli.main(["score", str(run_folder / "policy"), str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")])
     told = " ".join(capsys.readouterr().err.split())
     assert code == 2
     for word in ("column 'action'", "1 row", "'c'"):

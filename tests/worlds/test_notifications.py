@@ -192,18 +192,14 @@ def test_indifferent_variant_gives_every_policy_the_same_value() -> None:
     assert np.array_equal(means[:, 0], means[:, 1])
     assert np.array_equal(world.production(contexts), WORLD.production(contexts))
     assert world.summary(20_000).gain == 0
-    assert world.value(WORLD.best, rows=20_000) == pytest.approx(
-        world.value(world.production, rows=20_000), abs=1e-12
-    )
+    assert world.value(WORLD.best, rows=20_000) == pytest.approx(world.value(world.production, rows=20_000), abs=1e-12)
 
 
 def test_value_is_the_mean_over_contexts_and_refuses_what_is_no_policy() -> None:
     rows = base.BLOCK_ROWS + 1_000
     contexts = WORLD.contexts(rows, 9)
     by_hand = (0.25 * WORLD.mean_reward(contexts)[:, 0] + 0.75 * WORLD.mean_reward(contexts)[:, 1]).mean()
-    assert WORLD.value(lambda x: np.tile([0.25, 0.75], (len(x), 1)), rows, seed=9) == pytest.approx(
-        by_hand, abs=1e-12
-    )
+    assert WORLD.value(lambda x: np.tile([0.25, 0.75], (len(x), 1)), rows, seed=9) == pytest.approx(by_hand, abs=1e-12)
     with pytest.raises(OptionError, match=re.escape("shape (100,), not (100, 2)")):
         WORLD.value(lambda x: np.ones(len(x)), rows=100)
     for no_pmf in ([0.5, 0.6], [-0.1, 1.1], [np.nan, 1.0]):

@@ -89,9 +89,7 @@ def _ranges(name: str, values: NDArray[np.float32], known: Mask) -> Iterator[tup
     low = -np.inf
     for high in (*edges, np.inf):
         mask = known & (values > low) & (values <= high)
-        words = (
-            f"≤ {high:.4g}" if low == -np.inf else f"> {low:.4g}" if high == np.inf else f"{low:.4g} to {high:.4g}"
-        )
+        words = f"≤ {high:.4g}" if low == -np.inf else f"> {low:.4g}" if high == np.inf else f"{low:.4g} to {high:.4g}"
         yield name, words, mask
         low = high
 

@@ -237,9 +237,7 @@ def _validation(validation_d: ArrayLike, temperatures: int, hashes: int) -> Floa
     return d
 
 
-def _candidate(
-    d: Floats, w: Floats | None, path: tuple[float, str], rows_planned: int, floor: float
-) -> CandidatePlan:
+def _candidate(d: Floats, w: Floats | None, path: tuple[float, str], rows_planned: int, floor: float) -> CandidatePlan:
     rows = d.size
     gain, sd = float(d.mean()), float(d.std(ddof=1)) if rows > 1 else 0.0
     # One imaginary row with d² = 1 keeps the first bets small where few rows have been seen, and off zero.

@@ -58,11 +58,10 @@ def _histogram(values: Any) -> Any:
     """Value counts of a string column as one map: an aggregate of the engine."""
 
 
-def _gather(
-    table: ir.Table, features: Sequence[Feature], sample: ir.BooleanValue | None
-) -> dict[str, dict[str, Any]]:
-    """Every statistic of every column from one aggregate query (and one more for each list column)."""
+def _gather(table: ir.Table, features: Sequence[Feature], sample: ir.BooleanValue | None) -> dict[str, dict[str, Any]]:
+    """Every statistic of every column: one aggregate query, the sample's numbers, one query for each list column."""
     wanted: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
     for place, feature in enumerate(features):
         column: Any = table[feature.name]
         match feature.kind:
@@ -71,9 +70,7 @@ def _gather(
                     column = column.epoch_seconds()
                 column = column.cast("float64")
                 wanted[f"{place}:missing"] = column.isnull().sum()
-                wanted[f"{place}:quantiles"] = column.quantile(list(QUANTILES), where=sample)
-                wanted[f"{place}:distinct"] = column.nunique(where=sample)
-                wanted[f"{place}:whole"] = (column == column.floor()).all(where=sample)
+                numbers[feature.name] = column
             case "category":
                 wanted[f"{place}:counts"] = _histogram(column)
             case "ids":
@@ -83,6 +80,10 @@ def _gather(
     for key, value in row.items():
         place, _, statistic = key.partition(":")
         found[features[int(place)].name][statistic] = value
+    if numbers:
+        sampled = (table if sample is None else table.filter(sample)).select(**numbers).to_pyarrow()
+        for name in numbers:
+            found[name] |= _spread(sampled[name])
     for feature in features:
         if feature.kind == "ids":
             lists: Any = table[feature.name]
@@ -90,6 +91,18 @@ def _gather(
             counts = entries.aggregate(counts=_histogram(entries.entry)).to_pyarrow().to_pylist()[0]
             found[feature.name].update(counts)
     return found
+
+
+def _spread(values: pa.ChunkedArray) -> dict[str, Any]:
+    """Quantiles, number of distinct values, and whether all are whole: one sort, where the engine needs one each."""
+    known = np.sort(values.drop_null().to_numpy())
+    if not len(known):
+        return {"quantiles": None, "distinct": 0, "whole": False}
+    return {
+        "quantiles": np.interp(np.array(QUANTILES) * (len(known) - 1), np.arange(len(known)), known),
+        "distinct": 1 + np.count_nonzero(np.diff(known)),
+        "whole": np.array_equal(known, np.floor(known)),
+    }
 
 
 def _number(name: str, stats: Mapping[str, Any], part: str = "") -> NumberColumn:

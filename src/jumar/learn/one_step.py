@@ -10,6 +10,7 @@ In: training rows, held-out rows. Out: ``OneStep``, the parameters of the clone 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,7 +83,7 @@ def fit_one_step(
     config: OneStepConfig,
     progress: Progress | None = None,
 ) -> OneStep:
-    """Fit the clone, then the ensemble of values around it, both in the shared loop.
+    """Fit the clone and the ensemble of values around it, both in the shared loop.
 
     Args:
         spec: fitted features.
@@ -98,17 +99,28 @@ def fit_one_step(
     def clone_loss(group: Params, batch: Batch) -> Array:
         return clone_target(clone_logits(spec, group, batch), batch).mean()
 
-    start = _init_group(spec, rng, 1, config.clone_hidden, actions)
-    clone = fit(clone_loss, start, chunks, held_out, config.clone_fit, part_of(progress, 0.0, 0.3))
+    def fit_clone(progress: Progress | None) -> FitResult:
+        return fit(clone_loss, clone_start, chunks, held_out, config.clone_fit, progress)
 
     def value_loss(group: Params, batch: Batch) -> Array:
         level, preference = level_and_preference(spec, group, batch)
-        q = losses.centred_action_value(level, preference, production_pmf(spec, clone.params, actions, batch))
+        production = known_production(batch, actions)
+        if production is None:
+            production = jax.nn.softmax(clone_logits(spec, clone.params, batch))
+        q = losses.centred_action_value(level, preference, production)
         weight = losses.bootstrap_weights(batch["unit"], config.members, config.seed)
         return losses.squared_error(q, batch["action"], value_target(batch, mean, scale), weight).mean()
 
-    start = _init_group(spec, rng, config.members, config.hidden, 1 + actions)
-    value = fit(value_loss, start, chunks, held_out, config.value_fit, part_of(progress, 0.3, 1.0))
+    clone_start = _init_group(spec, rng, 1, config.clone_hidden, actions)
+    value_start = _init_group(spec, rng, config.members, config.hidden, 1 + actions)
+    if known_production(held_out, actions) is None:
+        clone = fit_clone(part_of(progress, 0.0, 0.3))
+        value = fit(value_loss, value_start, chunks, held_out, config.value_fit, part_of(progress, 0.3, 1.0))
+    else:  # the value does not need the clone, so both are fitted at once, each on a core of its own
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(fit_clone, None)
+            value = fit(value_loss, value_start, chunks, held_out, config.value_fit, progress)
+            clone = waiting.result()
     return OneStep(spec, actions, clone.params, value.params, mean, scale, clone, value)
 
 
@@ -133,14 +145,14 @@ def clone_target(logits: Array, batch: Batch) -> Array:
     return losses.action_cross_entropy(logits, batch["action"])
 
 
-def production_pmf(spec: FeatureSpec, clone: Params, actions: int, batch: Batch) -> Array:
-    """Production's pmf [rows, actions] as far as it is known, for centring: logged, implied, or the clone's."""
+def known_production(batch: Batch, actions: int) -> Array | None:
+    """Production's pmf [rows, actions] for centring, where the log gives it or implies it; else None."""
     if "pmf" in batch:
         return batch["pmf"]
     if "propensity" in batch and actions == 2:
         taken = batch["propensity"][:, None].astype(jnp.float32)
         return jnp.where(jax.nn.one_hot(batch["action"], 2) > 0, taken, 1.0 - taken)
-    return jax.nn.softmax(clone_logits(spec, clone, batch))
+    return None
 
 
 def value_target(batch: Batch, mean: float, scale: float) -> Array:

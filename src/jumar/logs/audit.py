@@ -175,9 +175,7 @@ def rewards(log: Log) -> Finding:
 def missing(log: Log) -> Finding:
     """Features with many missing values."""
     nulls = {
-        f.name: log.basics.columns[f.name].nulls / log.rows
-        for f in log.schema.features
-        if f.name in log.basics.columns
+        f.name: log.basics.columns[f.name].nulls / log.rows for f in log.schema.features if f.name in log.basics.columns
     }
     gaps = dict(sorted(((n, s) for n, s in nulls.items() if s > 0), key=lambda pair: -pair[1]))
     bad = {name: share for name, share in gaps.items() if share > 0.5}

@@ -54,9 +54,7 @@ def drift(log: Log, sample: pa.Table) -> list[Finding]:
         if scores[what] > _Z and shift > (_LARGE_FEATURE if what.startswith("feature") else _LARGE)
     ]
     top = max(alarming or shifts, key=lambda what: shifts[what])
-    said = (
-        f"{top} lies {shifts[top]:.2f} standard deviations from its mean in period {periods[top] + 1} of {len(rows)}"
-    )
+    said = f"{top} lies {shifts[top]:.2f} standard deviations from its mean in period {periods[top] + 1} of {len(rows)}"
     rewards = [row["s0"] / row["n0"] for row in rows]
     width, low = log.schema.reward_high - log.schema.reward_low, log.schema.reward_low
     sentence = (

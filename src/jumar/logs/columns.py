@@ -168,6 +168,4 @@ def refuse_reserved(names: Iterable[str]) -> None:
     """Refuses columns named like a canonical one."""
     for name in names:
         if name.lower() in {*CANONICAL, POSITION}:
-            raise LogError(
-                "Names with these two underscores are Jumar's own", column=name, remedy="Rename the column."
-            )
+            raise LogError("Names with these two underscores are Jumar's own", column=name, remedy="Rename the column.")

@@ -368,6 +368,4 @@ def _open_duckdb(text: str, files: list[str], inner: str) -> Source:
             remedy="Name the table after two colons: file.duckdb::table.",
         )
     schema, name = (part.replace('"', '""') for part in names[chosen])
-    return Source(
-        name=text, table=_view(backend, f'SELECT * FROM base."{schema}"."{name}"', text), files=tuple(files)
-    )
+    return Source(name=text, table=_view(backend, f'SELECT * FROM base."{schema}"."{name}"', text), files=tuple(files))

@@ -93,8 +93,6 @@ def build_candidates(
         scale=scale,
         pessimism=pessimism,
         minimum=tuple(minimum),
-        models=tuple(
-            export(inverse_temperatures=[1 / t]).SerializeToString(deterministic=True) for t in temperatures
-        ),
+        models=tuple(export(inverse_temperatures=[1 / t]).SerializeToString(deterministic=True) for t in temperatures),
         stacked=export(inverse_temperatures=[1 / t for t in temperatures]),
     )
