@@ -33,6 +33,7 @@ STAGES = {
     "learn": "Cloning production and valuing its actions",
     "path": "Laying the path from the clone",
     "gate": "Judging on rows that chose nothing",
+    "score": "Deciding",
 }
 
 app = App(
@@ -113,14 +114,14 @@ def improve(
     seed
         Of the fit; the split of the rows never depends on it.
     exploration
-        Share of decisions to spread over all actions (default: a tenth, no more than production does).
+        Share of decisions to spread over all actions, wherever production gives them as much chance (default: 0.1).
     candidates
         Points of the path to put to the gate, 1 to 10.
     """
     from jumar.files import check_free
-    from jumar.improvement import CERTIFICATE_FILE
+    from jumar.improvement import RESULT_NAMES
 
-    check_free(out, CERTIFICATE_FILE)
+    check_free(out, RESULT_NAMES)
     with _progress() as tell:
         opened = flags.open(log)
         result = jumar.improve(
@@ -229,7 +230,7 @@ def evaluate(
 
 
 @app.command
-def score(policy: Path, source: str, out: Path, *, seed: int = 0) -> int:
+def score(policy: Path, source: str, out: Path, *, seed: int | None = None) -> int:
     """Decide for every row of a table and add action, propensity and pmf.
 
     Parameters
@@ -241,12 +242,16 @@ def score(policy: Path, source: str, out: Path, *, seed: int = 0) -> int:
     out
         The Parquet file to write.
     seed
-        Changes all draws; the same seed decides the same.
+        Changes all draws. Rows with ids decide the same again under the same seed (default 0); rows without ids are
+        drawn afresh unless a seed is given.
     """
     from jumar.serve import score as score_rows
 
     with _progress() as tell:
-        rows = score_rows(jumar.load_policy(policy), source, out, seed=seed, seen=lambda _: tell("score", 0.5))
+        loaded = jumar.load_policy(policy)
+        tell("score", 0.0)
+        rows = score_rows(loaded, source, out, seed=seed)
+        tell("score", 1.0)
     _console().print(f"{rows:,} decisions → {out}")
     return CERTIFIED
 
@@ -295,6 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CycloptsError as error:
         return _refuse(f"{error}  Try: jumar --help")
     except KeyboardInterrupt:
+        _settle()
         err.print("[yellow]Interrupted; nothing was left half-written.")
         return INTERRUPTED
     except BrokenPipeError:
@@ -310,6 +316,12 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         err.print("[red]This is a defect of Jumar, not of your data. Nothing was left half-written.")
         return DEFECT
+
+
+def _settle() -> None:
+    """Wait for computations under way: an interpreter that is torn down beneath them crashes."""
+    if (jax := sys.modules.get("jax")) is not None:
+        jax.block_until_ready(jax.live_arrays())
 
 
 def _refuse(message: str) -> int:

@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     An earlier result at ``path`` is replaced as a whole; anything else there is left alone and refused by
     ``check_free`` before work begins.
     """
-    target = Path(path)
+    target = Path(path).absolute()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -66,10 +66,14 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
                     os.fsync(opened.fileno())
         temporary.chmod(0o777 & ~_umask())
         if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-            target.replace(old / "old")
-            temporary.replace(target)
-            shutil.rmtree(old, ignore_errors=True)
+            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
+            try:
+                target.replace(aside / "old")
+                temporary.replace(target)
+            finally:
+                if not target.exists():
+                    (aside / "old").rename(target)
+                shutil.rmtree(aside, ignore_errors=True)
         else:
             temporary.replace(target)
         sync_folder(target.parent)
@@ -79,21 +83,32 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_free(path: str | os.PathLike[str], marker: str) -> None:
-    """Refuse a result folder that holds something other than an earlier result.
+def check_free(path: str | os.PathLike[str], known: Collection[str]) -> None:
+    """Refuse, before any work, a result folder that cannot be replaced or that holds something else.
 
     Args:
         path: where a folder will be written.
-        marker: a file that an earlier result holds.
+        known: the names that an earlier result may hold.
+
+    Raises:
+        OutputError: a file is in the way, the folder holds other things, or nothing can be written beside it.
     """
-    target = Path(path)
+    target = Path(path).absolute()
     if target.is_file():
         raise OutputError(f"'{target}' is a file", remedy="Name a folder with --out.")
-    if target.is_dir() and any(target.iterdir()) and not (target / marker).exists():
+    if os.path.ismount(target) or target == Path.cwd():
+        raise OutputError(f"'{target}' cannot be replaced as a whole", remedy="Name a folder inside it with --out.")
+    others = sorted({entry.name for entry in target.iterdir()} - set(known)) if target.is_dir() else []
+    if others:
         raise OutputError(
-            f"The folder '{target}' holds something that is not a result of Jumar",
-            remedy="Name another folder with --out, or empty this one.",
+            f"The folder '{path}' holds something that is not a result of Jumar, for example '{others[0]}'",
+            remedy="Name another folder with --out, or move it away.",
         )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rmdir(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise unwritable(target, error) from error
 
 
 def sync_folder(folder: Path) -> None:

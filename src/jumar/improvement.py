@@ -46,8 +46,10 @@ from jumar.policy.path import exploration_floor
 from jumar.report import write as write_report
 
 CERTIFICATE_FILE = "certificate.json"
+RESULT_NAMES = (CERTIFICATE_FILE, "manifest.json", "metrics.jsonl", "policy", "report.html")
 LEAST_FIT_ROWS = 40
-PATH_ROWS = 20_000
+PATH_ROWS, PATH_NUMBERS = 20_000, 10_000_000
+DIVERGED = "The fit did not converge on this log; another --seed or fewer features may help."
 EPOCHS = 60
 Progress = Callable[[str, float], None]
 
@@ -76,7 +78,7 @@ class Improvement:
         Raises:
             OutputError: the place cannot be written, or holds something that is not a result.
         """
-        check_free(out, CERTIFICATE_FILE)
+        check_free(out, RESULT_NAMES)
         with replacing_folder(out) as folder:
             if self.policy is not None:
                 self.policy.save(folder / "policy")
@@ -128,8 +130,8 @@ def improve(
         log: from ``read_log``.
         confidence: of the certificate, such as 0.99 or 0.999. More confidence means less change.
         seed: of the fit. The split never depends on it.
-        exploration: the share of decisions that the policy spreads evenly over the actions, so that tomorrow's log
-            can teach something; by default a tenth, and no more than production explores itself.
+        exploration: the share of decisions that the policy spreads evenly over the actions, wherever production gives
+            an action that much chance itself, so that tomorrow's log can teach something; by default a tenth.
         candidates: how many points of the path are put to the gate.
         pessimism: standard deviations of the ensemble that are taken off an advantage.
         members: size of the ensemble.
@@ -138,7 +140,7 @@ def improve(
     Raises:
         OptionError: an argument outside its range.
     """
-    _check_options(confidence, exploration, candidates, pessimism, members)
+    _check_options(confidence, seed, exploration, candidates, pessimism, members)
     clock = _Clock(progress)
     with clock.stage("audit"):
         findings = audit(log)
@@ -151,6 +153,9 @@ def improve(
         prepared = prepare(log, seed)
     with clock.stage("learn") as tell:
         learned = _learn(log, prepared, seed, members, tell)
+    if not np.isfinite([learned.clone_result.loss, learned.value_result.loss]).all():
+        certificate = refusal_before_gate(log, findings, [DIVERGED], confidence)
+        return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
     with clock.stage("path"):
         minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
         path = _candidates(learned, prepared, minimum, candidates, pessimism)
@@ -171,7 +176,7 @@ def improve(
 
 
 def _check_options(
-    confidence: float, exploration: float | None, candidates: int, pessimism: float, members: int
+    confidence: float, seed: int, exploration: float | None, candidates: int, pessimism: float, members: int
 ) -> None:
     """Refuse what no run could mean."""
     if not 0.5 <= confidence < 1:
@@ -186,6 +191,8 @@ def _check_options(
             example=exploration,
             remedy="Try --exploration 0.1.",
         )
+    if seed < 0:
+        raise OptionError("A seed is a whole number from 0 on", example=seed, remedy="Try --seed 0.")
     if not 1 <= candidates <= 10:
         raise OptionError("There may be 1 to 10 candidates", example=candidates, remedy="Leave it at 10.")
     if not 0 <= pessimism <= 10 or not 1 <= members <= 32:
@@ -234,13 +241,13 @@ def _learn(log: Log, prepared: Prepared, seed: int, members: int, tell: Callable
 def _candidates(learned: OneStep, prepared: Prepared, minimum: float, count: int, pessimism: float) -> Candidates:
     """Points of the path, with temperatures chosen on some fit rows."""
     rows = next(iter(prepared.chunks.visit(np.random.default_rng(0))))
-    some = {name: column[:PATH_ROWS] for name, column in rows.items()}
+    most = min(PATH_ROWS, PATH_NUMBERS // learned.actions)
+    some = {name: column[:most] for name, column in rows.items()}
     return build_candidates(learned, some, [minimum] * learned.actions, count, pessimism)
 
 
 def _plan(log: Log, prepared: Prepared, path: Candidates, scored: Scored, confidence: float, seed: int) -> GatePlan:
     """Freeze candidates, order, bets and error probabilities."""
-    logged = log.schema.roles.propensity is not None or log.schema.roles.pmf is not None
     least = min(prepared.least_propensity, float(scored.propensity.min()))
     return plan_gate(
         validation_d=scored.gain,
@@ -251,7 +258,7 @@ def _plan(log: Log, prepared: Prepared, path: Candidates, scored: Scored, confid
         rows_planned=log.rows_in("fit", "stop", "validate"),  # as many are expected; the gate's own count stays unseen
         supported=prepared.counts > 0,
         propensity_floor=least,
-        estimated_propensities=not logged,
+        estimated_propensities=not log.schema.has_propensities,
         seed=seed,
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,
@@ -264,11 +271,10 @@ def _plan(log: Log, prepared: Prepared, path: Candidates, scored: Scored, confid
 
 def _check_clone(log: Log, scored: Scored, confidence: float) -> CloneCheck:
     """Hold the clone against production on validation rows."""
-    logged = log.schema.roles.propensity is not None or log.schema.roles.pmf is not None
     return check_clone(
         pmf=scored.clone,
         action=scored.action,
-        propensity=scored.propensity if logged else None,
+        propensity=scored.propensity if log.schema.has_propensities else None,
         reward=scored.reward,
         unit=scored.unit if log.schema.roles.unit else None,
         confidence=confidence,

@@ -17,7 +17,7 @@ from jumar.features import FeatureSpec
 from jumar.features.spec import NumberColumn
 from jumar.learn import FitConfig, OneStep, OneStepConfig, fit, fit_one_step
 from jumar.learn.data import Columns, MemoryChunks, SpilledChunks, unit_codes
-from jumar.learn.one_step import production_pmf, reward_moments
+from jumar.learn.one_step import known_production
 
 PMF = np.array([[0.8, 0.15, 0.05], [0.2, 0.2, 0.6]])
 Q = np.array([[0.2, 0.5, 0.9], [0.7, 0.3, 0.1]])
@@ -50,7 +50,7 @@ def config(members: int = 2) -> OneStepConfig:
 
 def learned_from(*without: str, pieces: int = 0, seed: int = 0) -> OneStep:
     columns = rows_of(20_000, 0, *without)
-    moments = reward_moments(columns["reward"])
+    moments = (float(columns["reward"].mean()), float(columns["reward"].std()))
     if pieces:
         chunks: Any = SpilledChunks.of(in_pieces(columns, 3_000), pieces, seed)
     else:
@@ -142,7 +142,11 @@ def test_unit_codes_are_the_end_of_the_hash_even_of_a_slice() -> None:
 
 def test_production_is_known_for_two_actions_with_propensities() -> None:
     batch = {"action": jnp.array([0, 1]), "propensity": jnp.array([0.8, 0.3])}
-    assert_allclose(production_pmf(SPEC, {}, 2, batch), [[0.8, 0.2], [0.7, 0.3]], atol=1e-6)
+    found = known_production(batch, 2)
+    assert found is not None
+    assert_allclose(found, [[0.8, 0.2], [0.7, 0.3]], atol=1e-6)
+    assert known_production(batch, 3) is None
+    assert known_production({"action": batch["action"]}, 2) is None
 
 
 @pytest.mark.parametrize("rows", [3, 64, 200])

@@ -23,7 +23,8 @@ from jumar.policy import in_order
 from jumar.policy.candidates import Candidates
 from jumar.policy.scorer import Scorer
 
-VALIDATION_ROWS = 300_000
+VALIDATION_ROWS, VALIDATION_NUMBERS = 300_000, 20_000_000
+LEAST_ESTIMATE = 1e-6  # an estimated propensity is read as no less: a smaller weight errs towards refusing
 LARGEST_BATCH, NUMBERS_PER_BATCH = 65_536, 8_000_000
 Rows = Callable[[int], None]
 
@@ -78,7 +79,8 @@ def score_validation(log: Log, candidates: Candidates) -> Scored:
             blocks=blocks,
         )
 
-    share = min(1.0, VALIDATION_ROWS / max(log.rows_in("validate"), 1))
+    most = min(VALIDATION_ROWS, VALIDATION_NUMBERS // len(log.schema.actions))
+    share = min(1.0, most / max(log.rows_in("validate"), 1))
     size = batch_rows(candidates, len(log.schema.actions))
     kept = list(in_order(score, log.batches("validate", batch_rows=size, share=share)))
     names = ("taken", "clone", "propensity", "reward", "action", "unit")
@@ -127,8 +129,7 @@ def batch_rows(candidates: Candidates, actions: int) -> int:
 def _gate_batches(log: Log, candidates: Candidates) -> Iterator[pa.RecordBatch]:
     """The gate's rows, with the columns that matter."""
     wanted = ["__action", "__reward", *candidates.spec.columns]
-    logged = log.schema.roles.propensity or log.schema.roles.pmf
-    columns = ["__propensity", *wanted] if logged else wanted
+    columns = ["__propensity", *wanted] if log.schema.has_propensities else wanted
     return log.batches("gate", columns=columns, batch_rows=batch_rows(candidates, len(log.schema.actions)))
 
 
@@ -139,4 +140,4 @@ def _propensity(
     if "__propensity" in batch.schema.names:
         return np.asarray(batch.column("__propensity"))
     assert clone is not None
-    return np.take_along_axis(clone, action[:, None], axis=1)[:, 0]
+    return np.maximum(np.take_along_axis(clone, action[:, None], axis=1)[:, 0], LEAST_ESTIMATE)

@@ -138,7 +138,7 @@ def plan_gate(
             [0, 1]. Candidates are indexed from least to most deviation.
         temperatures: [K].
         policy_sha256: [K].
-        rows_planned: rows that the gate will hold.
+        rows_planned: rows that the gate is expected to hold.
         supported: [actions] whether TRAIN holds each action.
         confidence: 1 − α, for example 0.999; or give ``alpha``.
         alpha: the error probability of the verdict.

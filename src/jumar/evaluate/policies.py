@@ -14,12 +14,13 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from jumar.errors import LogError, OptionError
+from jumar.errors import LogError, OptionError, PolicyError
 from jumar.evaluate.certificate import Deviation, Record
 from jumar.evaluate.estimators import Estimate, Estimator
 from jumar.features import read_blocks
 from jumar.learn.data import unit_codes
 from jumar.logs import Log, read_for
+from jumar.logs.split import PARTS
 from jumar.policy import Policy, Scorer, in_order, load_policy
 
 NUMBERS_PER_BATCH, LARGEST_BATCH = 8_000_000, 65_536
@@ -74,7 +75,7 @@ class _Weights:
 
     def deviation(self) -> Deviation:
         """What the sums say."""
-        total, squares, short, entropy = self.sums
+        total, squares, short, entropy = self.sums.tolist()
         rows = max(self.rows, 1)
         return Deviation(
             kl=entropy / rows,
@@ -114,7 +115,7 @@ def evaluate(
     chosen = policy if isinstance(policy, Policy) else load_policy(policy)
     opened = read_for(chosen.card.log_schema, log, need="decisions")
     roles = opened.schema.roles
-    logged = roles.propensity is not None or roles.pmf is not None
+    logged = opened.schema.has_propensities
     estimator = Estimator(clustered=roles.unit is not None, confidence=confidence)
     weights = _Weights()
     scorer = chosen.scorer(*OUTPUTS)
@@ -135,7 +136,14 @@ def evaluate(
 def _batches(log: Log, policy: Policy, rows: Literal["unseen", "all"]) -> Iterator[pa.RecordBatch]:
     """The rows to evaluate on."""
     size = int(np.clip(NUMBERS_PER_BATCH // (3 * len(policy.actions)), 256, LARGEST_BATCH))
-    return log.batches("gate", batch_rows=size) if rows == "unseen" else log.batches(batch_rows=size)
+    if rows == "all":
+        return log.batches(batch_rows=size)
+    if policy.card.train_units_below != PARTS["gate"][0]:
+        raise PolicyError(
+            "The policy was fitted under another split of the units than this version knows",
+            remedy="Evaluate with the version of its card, or on all rows of a log that is new to it: --rows all.",
+        )
+    return log.batches("gate", batch_rows=size)
 
 
 def _judge(

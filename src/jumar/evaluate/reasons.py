@@ -54,7 +54,7 @@ def need(plan: GatePlan, evidence: Evidence) -> Need | None:
     """Rows to judge on for a power of 80%, at the gain that the gate measured for the candidate tested first.
 
     The gate's rows chose nothing, so what they measured is not flattered, as the validation gain is. Where they
-    measured no gain beyond its own error, a gain of five per cent is supposed instead. None where more rows are no remedy.
+    measured no gain beyond its own error, five per cent are supposed instead. None where more rows are no remedy.
     """
     if evidence.released is not None or evidence.deterministic or evidence.rows == 0:
         return None

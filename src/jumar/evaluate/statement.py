@@ -78,7 +78,7 @@ def refusal_before_gate(log: Log, findings: list[Finding], reasons: list[str], c
         deviation=None,
         audits=[finding for finding in findings if finding.verdict == "blocked"],
         reasons=reasons,
-        assumptions=assumptions_of(log, estimated=not (log.schema.roles.propensity or log.schema.roles.pmf)),
+        assumptions=assumptions_of(log, estimated=not log.schema.has_propensities),
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,
         jumar_version=jumar.__version__,

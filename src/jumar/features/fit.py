@@ -24,6 +24,7 @@ MAX_LEVELS = 12
 MAX_VOCABULARY = 1_000
 MAX_LIST = 16
 MIN_COUNT = 10
+LARGEST, SMALLEST_WIDTH = 3e38, 1e-30
 
 
 def fit_features(table: ir.Table, features: Sequence[Feature], sample: ir.BooleanValue | None = None) -> FeatureSpec:
@@ -68,7 +69,8 @@ def _gather(table: ir.Table, features: Sequence[Feature], sample: ir.BooleanValu
             case "number" | "boolean" | "time":
                 if feature.kind == "time":
                     column = column.epoch_seconds()
-                column = column.cast("float64")
+                # Blocks are single precision; what lies beyond it counts as its end, here as there.
+                column = column.cast("float64").clip(-LARGEST, LARGEST)
                 wanted[f"{place}:missing"] = column.isnull().sum()
                 numbers[feature.name] = column
             case "category":
@@ -108,16 +110,17 @@ def _spread(values: pa.ChunkedArray) -> dict[str, Any]:
 def _number(name: str, stats: Mapping[str, Any], part: str = "") -> NumberColumn:
     """Centre and spread of one number; a constant or empty column keeps width and scale 1."""
     points = np.asarray(stats["quantiles"] if stats["quantiles"] is not None else [0.0], np.float64)
-    centre = float(np.median(points))
     spread = float(np.quantile(points, 0.75) - np.quantile(points, 0.25)) / 1.349
-    width = spread or float(points.std()) or 1.0
+    width = _rounded(max(spread or float(points.std()) or 1.0, SMALLEST_WIDTH))
+    grain = 10.0 ** np.floor(np.log10(width) - 5)  # the centre is rounded to the width's own digits, not to its own
+    centre = float(np.round(np.median(points) / grain) * grain)
     squashed = np.arcsinh((points - centre) / width)
     whole = bool(stats["whole"]) and 2 < stats["distinct"] <= MAX_LEVELS
     return NumberColumn(
         name=name,
         part=part,
-        centre=_rounded(centre),
-        width=_rounded(width),
+        centre=centre,
+        width=width,
         mean=_rounded(float(squashed.mean())),
         scale=_rounded(float(squashed.std()) or 1.0),
         missing=bool(stats["missing"]),

@@ -6,7 +6,7 @@ graph take over. Reading a string here gives the code that the graph's own encod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from jumar.features.spec import CategoryColumn, FeatureSpec, IdsColumn, NumberColumn
+from jumar.features.spec import CategoryColumn, FeatureSpec, IdsColumn
 
 pc: Any = pyarrow.compute  # its functions are made at run time, which type checkers cannot see
 
@@ -103,24 +103,15 @@ def id_codes(values: pa.Array, column: IdsColumn) -> NDArray[np.int32]:
     rows, length = len(values), column.length
     codes = np.zeros((rows, length), np.int32)
     lengths = np.asarray(pc.fill_null(pc.list_value_length(values), 0)).astype(np.int64)
-    entries = category_codes(pc.list_flatten(values), CategoryColumn(name="", vocabulary=column.vocabulary))
+    flat = pc.list_flatten(values)
+    entries = category_codes(flat, CategoryColumn(name="", vocabulary=column.vocabulary))
+    entries[np.asarray(pc.is_null(flat))] = UNKNOWN
     row_of = np.repeat(np.arange(rows), lengths)
     starts = np.cumsum(lengths) - lengths
     place = np.arange(len(entries)) - np.repeat(starts, lengths)
     kept = place < length
-    codes[row_of[kept], place[kept]] = np.maximum(entries[kept], UNKNOWN)
+    codes[row_of[kept], place[kept]] = entries[kept]
     return codes
-
-
-def iterate_blocks(batches: Iterator[pa.RecordBatch], spec: FeatureSpec) -> Iterator[Blocks]:
-    """``read_blocks`` over a stream."""
-    for batch in batches:
-        yield read_blocks(batch, spec)
-
-
-def number_columns(spec: FeatureSpec, name: str) -> tuple[NumberColumn, ...]:
-    """All readings of one raw column in the numeric block."""
-    return tuple(column for column in spec.numbers if column.name == name)
 
 
 def _as_floats(values: pa.Array) -> NDArray[np.float32]:

@@ -5,7 +5,9 @@ In: a stream of canonical Arrow batches. Out: ``Chunks`` for the fit loop, or on
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,9 +101,10 @@ class SpilledChunks:
     seed: int
     layout: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = field(default_factory=dict)
     sizes: NDArray[np.int64] | None = None
-    folder: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="jumar-chunks-")
-    )
+    folder: str = field(default_factory=lambda: tempfile.mkdtemp(prefix="jumar-chunks-"))
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
     @classmethod
     def of(cls, pieces: Iterable[Columns], count: int, seed: int) -> SpilledChunks:
@@ -122,9 +125,10 @@ class SpilledChunks:
         """Each pile once, in random order, shuffled anew."""
         assert self.sizes is not None
         for pile in rng.permutation(self.count):
-            order = rng.permutation(int(self.sizes[pile]))[: self.rows]
+            size = int(self.sizes[pile])
+            order = rng.permutation(size)[: self.rows]
             yield {
-                name: jax.device_put(np.fromfile(self._path(int(pile), name), dtype).reshape(-1, *shape)[order])
+                name: jax.device_put(np.fromfile(self._path(int(pile), name), dtype).reshape(size, *shape)[order])
                 for name, (dtype, shape) in self.layout.items()
             }
 
@@ -140,4 +144,4 @@ class SpilledChunks:
                     values[chosen].tofile(file)
 
     def _path(self, pile: int, name: str) -> Path:
-        return Path(self.folder.name) / f"{pile:04d}-{name.replace(':', '-')}.bin"
+        return Path(self.folder) / f"{pile:04d}-{name.replace(':', '-')}.bin"

@@ -91,7 +91,8 @@ def fit(
     """
     config = replace(config, batch_rows=min(config.batch_rows, chunks.rows))
     per_chunk = max(1, chunks.rows // config.batch_rows - 1)
-    per_call = min(per_chunk, max(1, config.updates // config.evaluations))
+    per_call = max(1, config.updates // config.evaluations)
+    rounds = -(-per_call // per_chunk)  # over a small piece, so that looks are no more frequent than asked for
     optimiser = make_optimiser(config)
     run = jax.jit(partial(_run, loss, optimiser, config), donate_argnums=0)
     measure = jax.jit(loss)
@@ -101,7 +102,7 @@ def fit(
     best, stale = FitResult(params), 0
     while True:
         for chunk in chunks.visit(rng):
-            for starts in _block_starts(chunks.rows, config.batch_rows, per_call, rng):
+            for starts in _block_starts(chunks.rows, config.batch_rows, per_call, rounds, rng):
                 state = run(state, chunk, starts)
                 best.updates += per_call
                 best.history.append(float(measure(state["average"], held_out)))
@@ -158,10 +159,10 @@ def _run(
     return jax.lax.scan(step, state, starts)[0]
 
 
-def _block_starts(rows: int, batch_rows: int, per_call: int, rng: np.random.Generator) -> Iterator[Array]:
-    """Starts of the batches of one visit, in calls of equal length; a random offset moves the seams."""
+def _block_starts(rows: int, batch_rows: int, per_call: int, rounds: int, rng: np.random.Generator) -> Iterator[Array]:
+    """Starts of the batches of one visit, in calls of equal length; random offsets move the seams."""
     blocks = max(1, rows // batch_rows - 1)
-    offset = rng.integers(0, rows - blocks * batch_rows + 1)
-    starts = offset + rng.permutation(blocks) * batch_rows
-    for call in range(blocks // per_call):
+    offsets = rng.integers(0, rows - blocks * batch_rows + 1, rounds)
+    starts = np.concatenate([offset + rng.permutation(blocks) * batch_rows for offset in offsets])
+    for call in range(len(starts) // per_call):
         yield jnp.asarray(starts[call * per_call : (call + 1) * per_call], jnp.int32)

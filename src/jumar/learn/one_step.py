@@ -172,8 +172,3 @@ def _vectors(spec: FeatureSpec, group: Params, batch: Batch) -> Array:
     """Vectors of a batch with the tables of one group."""
     ids: list[Any] = [batch[f"ids:{place}"] for place in range(len(spec.ids))]
     return vectors(spec, group["tables"], batch["numbers"], batch["codes"], ids)
-
-
-def reward_moments(reward: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation, rounded so that no summation order shows."""
-    return float(f"{reward.mean(dtype=np.float64):.6g}"), float(f"{reward.std(dtype=np.float64):.6g}")

@@ -74,6 +74,8 @@ def resolve(schema: ibis.Schema, options: LogOptions) -> tuple[Roles, list[str]]
             continue
         found[role] = matches[0]
         taken.add(matches[0])
+        if len(matches) == 1 and matches[0] != role:
+            notes.append(f"'{matches[0]}' is taken as the {role.replace('_', ' ')}.")
         if len(matches) > 1:
             rest = ", ".join(f"'{m}'" for m in matches[1:])
             notes.append(f"'{matches[0]}' is taken as the {role.replace('_', ' ')}; {rest} stays a feature.")

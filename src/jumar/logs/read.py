@@ -180,6 +180,11 @@ def read_log(
     chosen = options(given, config)
     origin = open_source(source)
     roles, notes = resolve(origin.table.schema(), chosen)
+    if not origin.owned and roles.decision_id is None and roles.unit is None:
+        raise LogError(
+            "A table of a database has no order of its own, so its rows need a name",
+            remedy="Name a column with --decision-id or --unit.",
+        )
     wanted = feature_columns(origin.table.schema(), roles, chosen)
     check_types(origin.table, roles)
     basics = look(origin, roles, wanted, chosen.reward_range)

@@ -64,3 +64,8 @@ class LogSchema(msgspec.Struct, frozen=True, kw_only=True):
     bounds_declared: bool = True
     features: tuple[Feature, ...]
     actions: tuple[Action, ...]
+
+    @property
+    def has_propensities(self) -> bool:
+        """Whether propensities were logged, by themselves or inside a pmf."""
+        return self.roles.propensity is not None or self.roles.pmf is not None

@@ -48,6 +48,7 @@ class PolicyCard(msgspec.Struct, frozen=True, kw_only=True):
         train_rows, train_units_below: what it was fitted on: how many rows, and the share of the hash range.
         model_sha256: hash of ``policy.onnx``.
         jumar_version: who wrote it.
+        card_sha256: hash of this card without it; only on disk.
     """
 
     format: int
@@ -62,6 +63,7 @@ class PolicyCard(msgspec.Struct, frozen=True, kw_only=True):
     train_units_below: float
     model_sha256: str
     jumar_version: str
+    card_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,15 +126,19 @@ class Policy:
             A table of ``decision_id``, ``action``, ``propensity`` and ``pmf``, in the order of the rows.
         """
         log = read_for(self.card.log_schema, rows, need="features")
-        salt = self.salt(seed)
-        if seed is None and log.schema.roles.decision_id is None:
-            salt = f"{self.name}:{secrets.token_hex(8)}"
-        pieces = [self.decisions(known, pmf) for _, known, pmf in self.scored(log, salt)]
+        pieces = [self.decisions(known, pmf) for _, known, pmf in self.scored(log, self.salt(log, seed))]
         empty = self.decisions_schema().empty_table()
         return pa.Table.from_batches(pieces) if pieces else empty
 
-    def salt(self, seed: int | None) -> str:
-        """What distinguishes this policy's draws from any other's."""
+    def salt(self, log: Log, seed: int | None) -> str:
+        """What distinguishes this policy's draws from any other's.
+
+        With decision ids it is the policy and the seed (0 if none is given), so that a rerun decides the same. Rows
+        without ids are named by their position, which repeats itself from table to table: unless a seed is given,
+        their salt is drawn afresh.
+        """
+        if seed is None and log.schema.roles.decision_id is None:
+            return f"{self.name}:{secrets.token_hex(8)}"
         return f"{self.name}:{seed or 0}"
 
     def scored(
@@ -171,7 +177,7 @@ class Policy:
         """Write ``policy.onnx`` and ``policy.json``; the card last, so that a folder with a card is complete."""
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        for name, content in ((MODEL_FILE, self.model), (CARD_FILE, pretty(self.card))):
+        for name, content in ((MODEL_FILE, self.model), (CARD_FILE, pretty(_sealed(self.card)))):
             with replacing(place / name) as temporary:
                 temporary.write_bytes(content)
 
@@ -197,7 +203,7 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
     model = (place / MODEL_FILE).read_bytes()
     try:
         card = msgspec.json.decode((place / CARD_FILE).read_bytes(), type=PolicyCard)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PolicyError(
             f"'{place / CARD_FILE}' is not a policy of this version ({error})",
             remedy="Improve again, or restore the file.",
@@ -206,6 +212,11 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
         raise PolicyError(
             f"The policy has format {card.format}, this version reads {FORMAT}",
             remedy=f"Use Jumar {card.jumar_version}, or improve again.",
+        )
+    sealed, card = card, msgspec.structs.replace(card, card_sha256="")
+    if _sealed(card) != sealed:
+        raise PolicyError(
+            f"'{place / CARD_FILE}' has been changed since it was written", remedy="Restore it, or improve again."
         )
     if hashlib.sha256(model).hexdigest() != card.model_sha256:
         raise PolicyError(
@@ -217,6 +228,12 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
     except DecodeError as error:
         raise PolicyError(f"'{place / MODEL_FILE}' is not a graph", remedy="Restore the file.") from error
     return Policy(card, model)
+
+
+def _sealed(card: PolicyCard) -> PolicyCard:
+    """The card with its own hash, so that an edited order of actions is never served."""
+    digest = hashlib.sha256(msgspec.json.encode(card)).hexdigest()
+    return msgspec.structs.replace(card, card_sha256=digest)
 
 
 def pretty(document: msgspec.Struct) -> bytes:

@@ -20,6 +20,14 @@ from jumar.features.vectors import CLIP, ONE_HOT_LIMIT, number_constants
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
 MISSING_TIME = -(2**63)
 TINY = 1e-30
+INNER = "jumar:"  # inner tensors carry it, so that no feature's name can meet theirs
+NUMBERS, CODES, IDS = f"{INNER}numbers", f"{INNER}codes", f"{INNER}ids:"
+OUTPUTS = ("pmf", "clone", "advantage", "q")
+
+
+def input_name(column: str) -> str:
+    """What the graph calls the input of a raw column: its own name, unless an output or inner tensor has it."""
+    return f"column:{column}" if column in OUTPUTS or column.startswith((INNER, "column:")) else column
 
 
 class Builder:
@@ -33,18 +41,19 @@ class Builder:
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:
         """Add a constant tensor; returns its name."""
-        name = f"c{len(self.constants)}"
+        name = f"{INNER}c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.array(value, dtype, order="C"), name))
         return name
 
     def add(self, op: str, *inputs: str, name: str | None = None, domain: str = "", **attributes: Any) -> str:
         """Add a node with one output; returns the output's name."""
-        output = name or f"n{len(self.nodes)}"
+        output = name or f"{INNER}n{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, list(inputs), [output], name=output, domain=domain, **attributes))
         return output
 
-    def input(self, name: str, dtype: int, *shape: str) -> str:
-        """Declare an input."""
+    def input(self, column: str, dtype: int, *shape: str) -> str:
+        """Declare the input of a raw column."""
+        name = input_name(column)
         self.inputs.append(helper.make_tensor_value_info(name, dtype, list(shape)))
         return name
 
@@ -124,18 +133,18 @@ def _raw_inputs(g: Builder, spec: FeatureSpec) -> tuple[str, str, list[str]]:
             columns.append(g.add("Unsqueeze", times[column.name][column.part], last))
         else:
             columns.append(g.add("Unsqueeze", g.input(column.name, TensorProto.FLOAT, "rows"), last))
-    numbers = g.add("Concat", *columns, axis=1, name="numbers") if columns else ""
+    numbers = g.add("Concat", *columns, axis=1, name=NUMBERS) if columns else ""
     columns = []
     for column in spec.categories:
         text = g.input(column.name, TensorProto.STRING, "rows")
         columns.append(g.add("Unsqueeze", _codes_of(g, text, column.vocabulary), last))
-    codes = g.add("Concat", *columns, axis=1, name="codes") if columns else ""
+    codes = g.add("Concat", *columns, axis=1, name=CODES) if columns else ""
     ids = []
     for place, column in enumerate(spec.ids):
         text = g.input(column.name, TensorProto.STRING, "rows", f"length:{place}")
         ends = [g.constant([v], np.int64) for v in (0, column.length, 1)]
         read = g.add("Slice", text, ends[0], ends[1], ends[2])
-        ids.append(g.add("Identity", _codes_of(g, read, column.vocabulary), name=f"ids:{place}"))
+        ids.append(g.add("Identity", _codes_of(g, read, column.vocabulary), name=f"{IDS}{place}"))
     return numbers, codes, ids
 
 

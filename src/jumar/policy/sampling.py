@@ -20,6 +20,6 @@ def draw(pmf: NDArray[np.float64], uniform: NDArray[np.float64]) -> tuple[NDArra
         Positions [rows] and the probability of each drawn action [rows].
     """
     edges = np.cumsum(pmf, axis=1)
-    edges[:, -1] = 1.0
+    edges /= edges[:, -1:]  # actions without probability behind the last one that has some end at 1, too
     action = (uniform[:, None] >= edges).sum(axis=1)
     return action, np.take_along_axis(pmf, action[:, None], axis=1)[:, 0]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from jumar.features.raw import Blocks
 from jumar.features.spec import FeatureSpec
+from jumar.policy.graph import CODES, IDS, NUMBERS
 
 ROWS_PER_CALL = 2_048
 WORKERS = 2
@@ -33,8 +34,8 @@ class Scorer:
     """
 
     def __init__(self, model: onnx.ModelProto, spec: FeatureSpec, outputs: Sequence[str] = ("pmf",)) -> None:
-        wanted = ["numbers"] * bool(spec.numbers) + ["codes"] * bool(spec.categories)
-        self.inputs = wanted + [f"ids:{place}" for place in range(len(spec.ids))]
+        wanted = [NUMBERS] * bool(spec.numbers) + [CODES] * bool(spec.categories)
+        self.inputs = wanted + [f"{IDS}{place}" for place in range(len(spec.ids))]
         self.outputs = list(outputs)
         inferred = onnx.shape_inference.infer_shapes(model)
         core = onnx.utils.Extractor(inferred).extract_model(self.inputs, self.outputs)
@@ -58,8 +59,8 @@ class Scorer:
         )
 
     def _call(self, blocks: Blocks, start: int, stop: int) -> Sequence[Any]:
-        feed: dict[str, Any] = {"numbers": blocks.numbers[start:stop], "codes": blocks.codes[start:stop]}
-        feed |= {f"ids:{place}": entries[start:stop] for place, entries in enumerate(blocks.ids)}
+        feed: dict[str, Any] = {NUMBERS: blocks.numbers[start:stop], CODES: blocks.codes[start:stop]}
+        feed |= {f"{IDS}{place}": entries[start:stop] for place, entries in enumerate(blocks.ids)}
         return self.session.run(self.outputs, {name: feed[name] for name in self.inputs})
 
 

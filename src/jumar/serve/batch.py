@@ -7,7 +7,7 @@ writing overlap; a rerun with the same policy, ids and seed decides the same.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from jumar.logs import read_for
 from jumar.policy import Policy
 
 ADDED = ("action", "propensity", "pmf")
+OUTCOME = ("reward", "value")
 LOGGED_PREFIX = "logged_"
 ROWS_PER_GROUP = 131_072
 Rows = Callable[[int], None]
@@ -30,19 +31,20 @@ def score(
     source: Any,
     out: str | os.PathLike[str],
     *,
-    seed: int = 0,
+    seed: int | None = None,
     seen: Rows | None = None,
 ) -> int:
     """Decide for every row of a source and write the decisions.
 
-    Columns of the source are kept in front; where they are called ``action``, ``propensity`` or ``pmf`` (a log is
-    being scored) they become ``logged_action`` and so on.
+    Columns of the source are kept in front. Where a log is being scored, what was decided then and what came of it
+    become ``logged_action``, ``logged_propensity``, ``logged_pmf``, ``logged_reward``: the old reward must not be
+    read as if it had come of the new action.
 
     Args:
         policy: what decides.
         source: anything ``read_log`` reads.
         out: a Parquet file; an older one is replaced when the new one is complete.
-        seed: changes all draws.
+        seed: changes all draws; see ``Policy.salt``.
         seen: told how many rows have been written.
 
     Returns:
@@ -56,12 +58,13 @@ def score(
     if target.suffix not in (".parquet", ".pq"):
         raise OutputError(f"'{target}' does not end in .parquet", remedy="Scores are written as Parquet.")
     log = read_for(policy.card.log_schema, source, need="features")
+    outcome = {*OUTCOME, policy.card.log_schema.roles.reward}
     rows = 0
     writer: pq.ParquetWriter | None = None
     with replacing(target) as temporary:
         try:
-            for original, known, pmf in policy.scored(log, policy.salt(seed), ROWS_PER_GROUP):
-                batch = _joined(original, policy.decisions(known, pmf))
+            for original, known, pmf in policy.scored(log, policy.salt(log, seed), ROWS_PER_GROUP):
+                batch = _joined(original, policy.decisions(known, pmf), outcome)
                 if writer is None:
                     writer = _writer(temporary, batch.schema)
                 writer.write_batch(batch, row_group_size=ROWS_PER_GROUP)
@@ -69,19 +72,27 @@ def score(
                 if seen is not None:
                     seen(rows)
             if writer is None:
-                writer = _writer(temporary, policy.decisions_schema().remove(0))
+                names = log.origin.table.schema().to_pyarrow()
+                nothing = _joined(_empty(names), _empty(policy.decisions_schema()), outcome)
+                writer = _writer(temporary, nothing.schema)
         finally:
             if writer is not None:
                 writer.close()
     return rows
 
 
-def _joined(original: pa.RecordBatch, decided: pa.RecordBatch) -> pa.RecordBatch:
+def _joined(original: pa.RecordBatch, decided: pa.RecordBatch, outcome: Collection[str | None]) -> pa.RecordBatch:
     """The source's columns with the decisions behind them."""
     taken = set(original.schema.names)
-    names = [_free(LOGGED_PREFIX + name, taken) if name in ADDED else name for name in original.schema.names]
+    past = {*ADDED, *outcome}
+    names = [_free(LOGGED_PREFIX + name, taken) if name in past else name for name in original.schema.names]
     columns = [*original.columns, *(decided.column(name) for name in ADDED)]
     return pa.RecordBatch.from_arrays(columns, names=[*names, *ADDED])
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    """No rows."""
+    return pa.RecordBatch.from_pylist([], schema=schema)
 
 
 def _free(name: str, taken: set[str]) -> str:
