@@ -257,6 +257,7 @@ def _plan(log: Log, prepared: Prepared, path: Candidates, scored: Scored, confid
         confidence=confidence,
         rows_planned=log.rows_in("fit", "stop", "validate"),  # as many are expected; the gate's own count stays unseen
         supported=prepared.counts > 0,
+        value_range=scored.value_range,
         propensity_floor=least,
         estimated_propensities=not log.schema.has_propensities,
         seed=seed,

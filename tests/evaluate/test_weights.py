@@ -144,3 +144,39 @@ def test_shards_add_up():
     assert_allclose(merged.action_log_capital(), whole.action_log_capital(), rtol=1e-9, atol=1e-9)
     assert_allclose(merged.top, whole.top)
     assert_allclose(merged.moments, whole.moments, rtol=1e-12)
+
+
+def rewarded_draws(rows: int, seed: int, error: float) -> tuple[Rows, np.ndarray]:
+    """A null world whose logged propensities are all one half; in truth one action is likelier where rewards are."""
+    rng = np.random.default_rng(seed)
+    good = rng.random(rows) < 0.5
+    value = np.where(good, 0.8, 0.2)
+    send = rng.random(rows) < 0.5 * np.where(good, 1.0 + error, 1.0 - error)
+    reward = (rng.random(rows) < value).astype(np.float64)
+    pmf = np.tile([0.1, 0.85, 0.05], (rows, 1, 1))
+    return Rows(pmf, np.full(rows, 0.5), reward, send.astype(np.int64)), value
+
+
+def judged_with_values(error: float, seed: int) -> GateResult:
+    training, _ = rewarded_draws(4_000, 1_000 + seed, error)
+    rows, value = rewarded_draws(20_000, seed, error)
+    plan = make_plan(training, 20_000, value_range=(0.2, 0.8))
+    gate = Gate(plan, ["wait", "send", "call"])
+    gate.update(rows.pmf, propensity=rows.propensity, reward=rows.reward, action=rows.action, value=value)
+    return gate.result()
+
+
+def test_weights_that_are_wrong_just_where_rewards_are_high_are_found():
+    falsely_passed = 0
+    for seed in range(5):
+        result = judged_with_values(0.2, seed)
+        assert finding(result, "weights too large").verdict == "blocked"
+        assert "expected to be high" in finding(result, "weights too large").sentence
+        assert result.verdict == "refused"
+        falsely_passed += result.walk[0].verdict == "passed"
+    assert falsely_passed >= 4  # the negative control: without the guided bets the false gain passes
+
+
+def test_guided_bets_are_silent_where_propensities_are_right():
+    alarms = sum(finding(judged_with_values(0.0, seed), "weights too large").verdict != "ok" for seed in range(60))
+    assert alarms <= 2

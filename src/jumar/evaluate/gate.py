@@ -137,6 +137,7 @@ class Gate:
         action: ArrayLike,
         n_actions: int | None = None,
         untried: ArrayLike | None = None,
+        value: ArrayLike | None = None,
     ) -> None:
         """Adds logged rows. Either all are added or, on an error, none.
 
@@ -148,6 +149,7 @@ class Gate:
             action: [rows] indices of the logged actions.
             n_actions: checked against the plan when given.
             untried: [rows, K] mass on actions that TRAIN does not hold; taken from a full pmf by itself.
+            value: [rows] predicted mean reward of each context on [0, 1], for the audit of weights only.
 
         Raises:
             GateError: where shapes disagree or a value lies outside its range.
@@ -164,16 +166,27 @@ class Gate:
                 example=float(mu.min()),
                 remedy="Log propensities above 1e-300.",
             )
+        low, high = self.plan.value_low, self.plan.value_high
+        v = None if value is None else np.clip((np.asarray(value, dtype=np.float64) - low) / (high - low), 0.0, 1.0)
         for start in range(0, r.size, _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
             columns = np.asfortranarray(w[part])  # reductions over rows are several times faster
-            self._add(columns, r[part], mu[part], a[part], None if mass is None else mass[part])
+            known = [None if one is None else one[part] for one in (mass, v)]
+            self._add(columns, r[part], mu[part], a[part], *known)
 
-    def _add(self, w: Floats, r: Floats, mu: Floats, action: NDArray[np.integer], mass: Floats | None) -> None:
+    def _add(
+        self,
+        w: Floats,
+        r: Floats,
+        mu: Floats,
+        action: NDArray[np.integer],
+        mass: Floats | None,
+        value: Floats | None,
+    ) -> None:
         d = (w - 1.0) * r[:, None]
         for gamma, capital in zip(self.plan.gammas, self.capitals, strict=True):
             capital.update(d if gamma == 0.0 else pessimistic(d, w, gamma))
-        self.audit.update(w, d, mu, action, mass)
+        self.audit.update(w, d, mu, action, mass, value)
         self.gain += [d.sum(axis=0), np.square(d).sum(axis=0)]
         self.reward += [r.sum(), np.square(r).sum()]
 

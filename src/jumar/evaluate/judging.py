@@ -26,6 +26,8 @@ from jumar.policy.scorer import Scorer
 VALIDATION_ROWS, VALIDATION_NUMBERS = 300_000, 20_000_000
 LEAST_ESTIMATE = 1e-6  # an estimated propensity is read as no less: a smaller weight errs towards refusing
 LARGEST_BATCH, NUMBERS_PER_BATCH = 65_536, 8_000_000
+LEAST_RANGE = 1e-6
+OUTPUTS = ("pmf", "clone", "q")
 Rows = Callable[[int], None]
 
 
@@ -36,6 +38,7 @@ class Scored:
     Attributes:
         taken: [rows, K] probability of the logged action under each candidate.
         clone: [rows, actions].
+        value: [rows] mean reward that the model expects under the clone, on [0, 1].
         propensity: [rows] logged, or the clone's probability of the logged action.
         reward: [rows] in [0, 1]; ``action``: [rows]; ``unit``: [rows] codes.
         blocks: the features.
@@ -43,11 +46,18 @@ class Scored:
 
     taken: NDArray[np.float64]
     clone: NDArray[np.float64]
+    value: NDArray[np.float64]
     propensity: NDArray[np.float64]
     reward: NDArray[np.float64]
     action: NDArray[np.int64]
     unit: NDArray[np.int64]
     blocks: Blocks
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Low and high predicted values, apart from each other."""
+        low, high = (float(f"{x:.6g}") for x in np.quantile(self.value, (0.02, 0.98)))
+        return (low, high) if high - low > LEAST_RANGE else (low - 0.5, low + 0.5)
 
     @property
     def weight(self) -> NDArray[np.float64]:
@@ -62,16 +72,17 @@ class Scored:
 
 def score_validation(log: Log, candidates: Candidates) -> Scored:
     """Score the candidates on part "validate", on about ``VALIDATION_ROWS`` rows of it at the most."""
-    scorer = candidates.scorer("pmf", "clone")
+    scorer = candidates.scorer(*OUTPUTS)
 
     def score(batch: pa.RecordBatch) -> Scored:
         blocks = read_blocks(batch, candidates.spec)
-        pmf, clone = scorer.run(blocks)
+        pmf, clone, q = scorer.run(blocks)
         action = np.asarray(batch.column("__action")).astype(np.int64)
         policies = pmf.reshape(len(pmf), len(candidates.temperatures), -1)
         return Scored(
             taken=np.take_along_axis(policies, action[:, None, None], axis=2)[..., 0],
             clone=clone,
+            value=(clone * q).sum(axis=1),
             propensity=_propensity(batch, clone, action),
             reward=np.asarray(batch.column("__reward")),
             action=action,
@@ -83,7 +94,7 @@ def score_validation(log: Log, candidates: Candidates) -> Scored:
     share = min(1.0, most / max(log.rows_in("validate"), 1))
     size = batch_rows(candidates, len(log.schema.actions))
     kept = list(in_order(score, log.batches("validate", batch_rows=size, share=share)))
-    names = ("taken", "clone", "propensity", "reward", "action", "unit")
+    names = ("taken", "clone", "value", "propensity", "reward", "action", "unit")
     joined = {name: np.concatenate([getattr(piece, name) for piece in kept]) for name in names}
     return Scored(**joined, blocks=stack_blocks([piece.blocks for piece in kept]))
 
@@ -97,19 +108,19 @@ def run_gate(log: Log, candidates: Candidates, plan: GatePlan, seen: Rows | None
         plan: frozen before.
         seen: told how many rows have been judged.
     """
-    outputs = ("pmf", "clone") if plan.estimated_propensities else ("pmf",)
-    scorer: Scorer = candidates.scorer(*outputs)
+    scorer: Scorer = candidates.scorer(*OUTPUTS)
     names = [str(action) for action in log.schema.actions]
 
     def judge(batch: pa.RecordBatch) -> Gate:
-        pmf, *clone = scorer.run(read_blocks(batch, candidates.spec))
+        pmf, clone, q = scorer.run(read_blocks(batch, candidates.spec))
         action = np.asarray(batch.column("__action")).astype(np.int64)
         part = Gate(plan, names)
         part.update(
             pmf.reshape(len(pmf), len(candidates.temperatures), -1),
-            propensity=_propensity(batch, clone[0] if clone else None, action),
+            propensity=_propensity(batch, clone, action),
             reward=np.asarray(batch.column("__reward")),
             action=action,
+            value=(clone * q).sum(axis=1),
         )
         return part
 
@@ -133,11 +144,8 @@ def _gate_batches(log: Log, candidates: Candidates) -> Iterator[pa.RecordBatch]:
     return log.batches("gate", columns=columns, batch_rows=batch_rows(candidates, len(log.schema.actions)))
 
 
-def _propensity(
-    batch: pa.RecordBatch, clone: NDArray[np.float64] | None, action: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _propensity(batch: pa.RecordBatch, clone: NDArray[np.float64], action: NDArray[np.int64]) -> NDArray[np.float64]:
     """Logged propensities, or the clone's where none are logged."""
     if "__propensity" in batch.schema.names:
         return np.asarray(batch.column("__propensity"))
-    assert clone is not None
     return np.maximum(np.take_along_axis(clone, action[:, None], axis=1)[:, 0], LEAST_ESTIMATE)

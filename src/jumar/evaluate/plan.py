@@ -79,6 +79,7 @@ class GatePlan(Record, frozen=True, kw_only=True):
         propensity_floor: the smallest propensity of TRAIN.
         estimated_propensities: propensities come from the clone, and the verdict can only be conditional.
         split: how units were divided, such as the salt of the hash and the fractions.
+        value_low, value_high: predicted mean rewards that the audit of weights reads as 0 and as 1.
     """
 
     confidence: float
@@ -101,6 +102,8 @@ class GatePlan(Record, frozen=True, kw_only=True):
     split: dict[str, float | str]
     schema_sha256: str
     jumar_version: str
+    value_low: float = 0.0
+    value_high: float = 1.0
 
     def to_json(self) -> bytes:
         """Canonical, readable JSON: keys sorted, shortest decimals. The bytes of ``manifest.json``."""
@@ -130,6 +133,7 @@ def plan_gate(
     split: Mapping[str, float | str] | None = None,
     schema_sha256: str = "",
     jumar_version: str = "",
+    value_range: tuple[float, float] = (0.0, 1.0),
 ) -> GatePlan:
     """Freezes candidates, bets, order and error probabilities.
 
@@ -153,6 +157,7 @@ def plan_gate(
         split: how units were divided.
         schema_sha256: hash of the log's schema.
         jumar_version: version of the package.
+        value_range: predicted values that the audit of weights reads as 0 and as 1.
 
     Raises:
         GateError: where the arrays disagree, d is impossible or α lies outside (0, 1).
@@ -205,6 +210,8 @@ def plan_gate(
         split=dict(split or {}),
         schema_sha256=schema_sha256,
         jumar_version=jumar_version,
+        value_low=value_range[0],
+        value_high=value_range[1],
     )
 
 

@@ -17,6 +17,9 @@ ESTIMATED = (
     "No propensities were logged: the verdict supposes that the estimated ones are too low by no more than the factor "
     "1 + Γ that is stated where the candidates deviate from the clone, and not too low elsewhere."
 )
+AFRESH = "Every decision was randomised afresh, also within one unit."
+BEFORE = "Every feature held, at the moment of the decision, the value that the log shows."
+WHOLE = "The log holds every decision once, or which ones it holds did not depend on the draw or on the reward."
 APART = (
     "What came of one unit's decisions did not depend on decisions about other units, and each reward came of its own "
     "decision; production did not learn from the very days of the log."
@@ -100,7 +103,8 @@ def assumptions_of(log: Log, *, estimated: bool) -> list[str]:
         known="declared" if log.schema.bounds_declared else "assumed, because all logged ones do",
         capped=capped,
     )
-    return [ESTIMATED if estimated else FRESH, APART, bounded, ONCE, FUTURE]
+    drawn = [ESTIMATED, AFRESH] if estimated else [FRESH]
+    return [*drawn, BEFORE, WHOLE, APART, bounded, ONCE, FUTURE]
 
 
 def _units_in_gate(log: Log, rows: int) -> int:

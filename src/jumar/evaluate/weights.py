@@ -11,6 +11,11 @@ members it has. Weight that is too large needs no bound (y = w − 1 ≥ −1). 
 test exists without one, as a single huge weight may hide anywhere: w is cut at a bound from TRAIN.
 Cutting can only add to that alarm, so it errs towards refusing, and rows beyond the bound are counted
 aloud.
+
+Weights may be right on average and wrong exactly where rewards are high, as when a feature was filled after the
+fact or propensities are stale. So capital also bets on (w − 1)·v and (w − 1)·(1 − v), where v in [0, 1] is the value
+that the policy's own model predicts for the context: the direction in which wrong weights pass for a gain. If the
+propensities are right given the features, both average to at most 0 and never fall below −1.
 """
 
 from __future__ import annotations
@@ -59,6 +64,8 @@ class WeightAudit:
         self.largest = np.zeros(candidates)
         self.beyond = 0
         self.too_much = Capital([_audit_bets(_POLICY_BETS, 1.0)] * candidates)
+        self.guided = [Capital([_audit_bets(_POLICY_BETS, 1.0)] * candidates) for _ in range(2)]
+        self.guided_moments = np.zeros((2, candidates + 1))  # Σ(w − 1)·v of each candidate and Σv; the same of 1 − v
         self.too_little = Capital([_audit_bets(_POLICY_BETS, bound - 1.0) for bound in self.weight_bound])
         # Per action: rows, Σ 1/μ, and the growth of its bets on its own rows only; on all other rows
         # 1{a}/μ − 1 = −1, which is added when the capital is asked for.
@@ -77,6 +84,7 @@ class WeightAudit:
         propensity: Floats,
         action: NDArray[np.integer],
         untried: Floats | None,
+        value: Floats | None = None,
     ) -> None:
         """Adds rows that were found valid.
 
@@ -86,8 +94,14 @@ class WeightAudit:
             propensity: [rows].
             action: [rows] indices.
             untried: [rows, K] mass on actions that TRAIN does not hold; None when unknown.
+            value: [rows] predicted value of each context in [0, 1]; None when unknown.
         """
         self.too_much.update(w - 1.0)
+        v = np.full(w.shape[0], 0.5) if value is None else value
+        for side, part in enumerate((v, 1.0 - v)):
+            y = (w - 1.0) * part[:, None]
+            self.guided[side].update(y)
+            self.guided_moments[side] += [*y.sum(axis=0), part.sum()]
         cut = np.minimum(w, self.weight_bound)
         self.too_little.update(1.0 - cut)
         self.beyond += int(np.count_nonzero((w > self.weight_bound).any(axis=1)))
@@ -127,6 +141,8 @@ class WeightAudit:
         for name in ("rows", "moments", "beyond", "action_rows", "action_inverse", "action_growth", "untried",
                      "uncertain_rows", "too_much", "too_little"):  # fmt: skip
             setattr(total, name, getattr(self, name) + getattr(other, name))
+        total.guided = [a + b for a, b in zip(self.guided, other.guided, strict=True)]
+        total.guided_moments = self.guided_moments + other.guided_moments
         total.largest = np.maximum(self.largest, other.largest)
         total.untried_known = self.untried_known and other.untried_known
         total.smallest_propensity = min(self.smallest_propensity, other.smallest_propensity)
@@ -188,15 +204,23 @@ class WeightAudit:
 
     def _excess(self, names: list[str]) -> Finding:
         policy, action = self.too_much.log_value, self.action_log_capital()[0]
-        alarm, value = self._alarm(policy, action)
+        guided = np.stack([capital.log_value for capital in self.guided])
+        alarm, value = self._alarm(np.concatenate([policy, *guided]), action)
         figures: Figures = {"log_capital": value, "alarm_at": ALARM}
         if not alarm:
-            sentence = "No sign that logged propensities are too small."
+            sentence = (
+                "No sign that logged propensities are too small, nor that they are where rewards are high or low."
+            )
             return Finding(name="weights too large", verdict="ok", sentence=sentence, figures=figures)
-        where, off = self._worst(policy, action, names)
+        if float(guided.max()) > max(float(policy.max()), float(action.max())):
+            side, k = np.unravel_index(int(np.argmax(guided)), guided.shape)
+            off = float(self.guided_moments[side, k] / max(float(self.guided_moments[side, -1]), 1e-300))
+            where = f"where the reward is expected to be {('high', 'low')[side]}"
+        else:
+            where, off = self._worst(policy, action, names)
         sentence = (
             f"The logged propensities cannot be right: {where}, they are too small by about {off:.1%}, which "
-            "would make a policy look better than it is."
+            "would make a policy look better than it is. Or a feature knows what came after the decision."
         )
         verdict = "warning" if self.plan.estimated_propensities else "blocked"
         figures["misstated"] = off
@@ -213,8 +237,8 @@ class WeightAudit:
         figures["misstated"] = off
         sentence = (
             "Decisions are missing from the log, or were not always possible, or their propensities are too "
-            f"large: {where}, about {-off:.1%} of the weight is absent. This can only make a policy look "
-            "worse."
+            f"large: {where}, about {-off:.1%} of the weight is absent. Propensities that are too large make a "
+            "policy look worse; missing decisions may flatter it."
         )
         return Finding(name="weights too small", verdict="warning", sentence=sentence, figures=figures)
 

@@ -210,8 +210,11 @@ def duplicates(log: Log) -> Finding:
     row = log.origin.one(kept.filter(kept.h % every == 0).aggregate(rows=ibis._.count(), distinct=ibis._.h.nunique()))
     share = 1 - row["distinct"] / row["rows"] if row["rows"] else 0.0
     timed = log.schema.roles.time is not None and log.schema.roles.unit is not None
-    # Without a unit and a time, equal rows are no sign of anything unless nearly all rows differ.
-    bad = share > 0 if timed else 0.01 < share < 0.3
+    # Without a unit and a time, equal rows may come of coarse features; of fine ones they would be rare.
+    fine = any(
+        feature.kind in ("number", "time") and "int" not in feature.arrow_type for feature in log.schema.features
+    )
+    bad = share > 0 if timed else share > 0.01 and (fine or share < 0.3)
     about = "" if every == 1 else "about "
     if share == 0:
         sentence = "No two rows are equal."
