@@ -7,6 +7,7 @@ certified, 2 bad input, 1 a defect of ours, 130 interrupted.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ app = App(
     version=jumar.__version__,
     help_format="plaintext",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
@@ -252,7 +254,7 @@ def score(policy: Path, source: str, out: Path, *, seed: int | None = None) -> i
         tell("score", 0.0)
         rows = score_rows(loaded, source, out, seed=seed)
         tell("score", 1.0)
-    _console().print(f"{rows:,} decisions → {out}")
+    _console().print(f"{rows:,} decisions → {out}", markup=False)
     return CERTIFIED
 
 
@@ -287,12 +289,13 @@ def world(
 
     del name
     Notifications(exploration=exploration, variant=variant).write(rows, seed, out)
-    _console().print(f"{rows:,} decisions → {out}")
+    _console().print(f"{rows:,} decisions → {out}", markup=False)
     return CERTIFIED
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; every failure becomes a message and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves as little behind as Ctrl-C does
     try:
         return int(app(arguments, exit_on_error=False, print_error=False) or 0)
     except JumarError as error:

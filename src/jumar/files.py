@@ -23,9 +23,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         OutputError: the folder is missing or read-only, the disk is full, or a folder is in the way.
     """
-    target = Path(path)
+    target = Path(path).resolve()
     if target.is_dir():
-        raise OutputError(f"'{target}' is a folder", remedy="Name a file to write to.")
+        raise OutputError(f"'{path}' is a folder", remedy="Name a file to write to.")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
         os.close(handle)
@@ -52,7 +52,7 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     An earlier result at ``path`` is replaced as a whole; anything else there is left alone and refused by
     ``check_free`` before work begins.
     """
-    target = Path(path).absolute()
+    target = Path(path).resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -93,7 +93,7 @@ def check_free(path: str | os.PathLike[str], known: Collection[str]) -> None:
     Raises:
         OutputError: a file is in the way, the folder holds other things, or nothing can be written beside it.
     """
-    target = Path(path).absolute()
+    target = Path(path).resolve()
     if target.is_file():
         raise OutputError(f"'{target}' is a file", remedy="Name a folder with --out.")
     if os.path.ismount(target) or target == Path.cwd():

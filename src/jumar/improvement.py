@@ -31,6 +31,7 @@ from jumar.evaluate import (
     plan_gate,
 )
 from jumar.evaluate.change import summarise_change
+from jumar.evaluate.estimators import MOST_CONFIDENCE
 from jumar.evaluate.judging import Scored, run_gate, score_validation
 from jumar.evaluate.reasons import explore
 from jumar.evaluate.statement import certificate_of, refusal_before_gate
@@ -179,9 +180,9 @@ def _check_options(
     confidence: float, seed: int, exploration: float | None, candidates: int, pessimism: float, members: int
 ) -> None:
     """Refuse what no run could mean."""
-    if not 0.5 <= confidence < 1:
+    if not 0.5 <= confidence <= MOST_CONFIDENCE:
         raise OptionError(
-            "The confidence must be at least 0.5 and below 1",
+            "The confidence must be at least 0.5, and below 1 by at least a billionth",
             example=confidence,
             remedy="Try --confidence 0.999.",
         )

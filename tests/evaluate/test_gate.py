@@ -125,6 +125,7 @@ def test_what_would_be_enough_goes_by_what_the_gate_measured():
     assert result.verdict == "refused"
     assert measured > 0
     exact = rows_needed(measured, first.second_moment, plan.alpha)
+    assert result.rows_needed is not None
     assert exact <= result.rows_needed <= 1.1 * exact
     assert "as large as measured" in result.reasons[0]
 

@@ -24,6 +24,7 @@ from jumar.evaluate.certificate import Record
 # Units are told apart up to a hash: whole units share a bucket, buckets stay independent, memory constant.
 # With 4,096 of them a standard error is itself known to about 1.1%.
 BUCKETS = 4_096
+MOST_CONFIDENCE = 1.0 - 1e-9
 _COLUMNS = ("one", "w", "wr", "r", "direct", "wresidual")
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from jumar.errors import LogError, OptionError, PolicyError
 from jumar.evaluate.certificate import Deviation, Record
-from jumar.evaluate.estimators import Estimate, Estimator
+from jumar.evaluate.estimators import MOST_CONFIDENCE, Estimate, Estimator
 from jumar.features import read_blocks
 from jumar.learn.data import unit_codes
 from jumar.logs import Log, read_for
@@ -106,9 +106,9 @@ def evaluate(
         LogError: the log does not fit the policy, or no row is left.
         PolicyError: the folder holds no sound policy.
     """
-    if not 0.5 <= confidence < 1:
+    if not 0.5 <= confidence <= MOST_CONFIDENCE:
         raise OptionError(
-            "The confidence must be at least 0.5 and below 1",
+            "The confidence must be at least 0.5, and below 1 by at least a billionth",
             example=confidence,
             remedy="Try --confidence 0.95.",
         )

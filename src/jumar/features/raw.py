@@ -115,9 +115,17 @@ def id_codes(values: pa.Array, column: IdsColumn) -> NDArray[np.int32]:
 
 
 def _as_floats(values: pa.Array) -> NDArray[np.float32]:
-    """Float32 with NaN for null."""
-    floats = pc.cast(values, pa.float32(), safe=False)
-    return np.asarray(pc.fill_null(floats, float("nan")))
+    """Float32 with NaN for null and for what is infinite in the column's own precision."""
+    missing = float("nan")
+    if not pa.types.is_floating(values.type):
+        return np.asarray(pc.fill_null(pc.cast(values, pa.float32(), safe=False), missing))
+    floats = np.asarray(pc.fill_null(values, missing))
+    infinite = np.isinf(floats)
+    with np.errstate(over="ignore"):  # what single precision cannot hold counts as its end
+        single = floats.astype(np.float32)
+    if infinite.any():
+        single[infinite] = np.nan
+    return single
 
 
 def _flat(batch: pa.RecordBatch | pa.Table, name: str) -> pa.Array:

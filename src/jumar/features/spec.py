@@ -6,6 +6,10 @@ In: nothing. Out: frozen records. ``fit`` makes them; ``raw``, ``vectors`` and t
 from __future__ import annotations
 
 import msgspec
+import numpy as np
+
+CLIP = 4.0
+ONE_HOT_LIMIT = 12
 
 
 class NumberColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,3 +70,10 @@ class FeatureSpec(msgspec.Struct, frozen=True, kw_only=True):
         """Names of the raw columns that are read, each once."""
         blocks = (*self.numbers, *self.categories, *self.ids)
         return tuple(dict.fromkeys(column.name for column in blocks))
+
+
+def number_constants(spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Centre, width, mean and scale of the numeric block, each [number columns] float32."""
+    rows = [(c.centre, c.width, c.mean, c.scale) for c in spec.numbers]
+    centre, width, mean, scale = np.asarray(rows, np.float32).reshape(-1, 4).T
+    return centre, width, mean, scale

@@ -13,10 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jumar.features.spec import FeatureSpec
+from jumar.features.spec import CLIP, ONE_HOT_LIMIT, FeatureSpec, number_constants
 
-CLIP = 4.0
-ONE_HOT_LIMIT = 12
 MAX_EMBEDDING = 12
 
 
@@ -84,10 +82,3 @@ def vectors(spec: FeatureSpec, tables: Sequence[Array], numbers: Array, codes: A
         parts.append(total / jnp.maximum(count, 1.0))
         parts.append(jnp.log1p(count))
     return jnp.concatenate(parts, axis=1)
-
-
-def number_constants(spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Centre, width, mean and scale of the numeric block, each [number columns] float32."""
-    rows = [(c.centre, c.width, c.mean, c.scale) for c in spec.numbers]
-    centre, width, mean, scale = np.asarray(rows, np.float32).reshape(-1, 4).T
-    return centre, width, mean, scale

@@ -39,7 +39,7 @@ def _codes(column: pa.ChunkedArray, feature: Feature) -> np.ndarray:
         return codes
     if feature.kind == "time":
         array = array.cast(pa.int64())
-    values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    values = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     known = np.isfinite(values)
     codes = np.zeros(len(values), dtype=np.int64)
     if known.any():

@@ -25,6 +25,7 @@ from jumar.logs.schema import MAX_ACTIONS, Action, Feature, Roles
 from jumar.logs.source import Source
 
 _PMF_TOLERANCE = 1e-6
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # the years 1 to 9999
 
 
 class _Asked:
@@ -134,9 +135,11 @@ def _ask_roles(asked: _Asked, table: ir.Table, roles: Roles, bounds: tuple[float
             asked.ask("time_nulls", column.isnull().sum())
         else:
             value = moment(column)
-            asked.ask("time_first", value.min())
-            asked.ask("time_last", value.max())
-            asked.bad("time_bad", value.isnull(), column.cast("string"))
+            seconds = value.epoch_seconds()
+            known = ibis.coalesce((seconds >= _FIRST_SECOND) & (seconds <= _LAST_SECOND), False)
+            asked.ask("time_first", value.min(where=known))
+            asked.ask("time_last", value.max(where=known))
+            asked.bad("time_bad", ~known, column.cast("string"))
             asked.ask("time_nulls", value.isnull().sum())
     if roles.propensity is not None:
         p = table[roles.propensity].cast("float64")
@@ -322,6 +325,8 @@ def check_pmf(source: Source, roles: Roles, actions: Sequence[Action]) -> None:
     asked.bad("length", table[name].isnull() | (length != len(actions)), text)
     negative = pmf.mins() < 0
     off = (pmf.sums() - 1).abs() > _PMF_TOLERANCE
+    if isinstance(kind, dt.Map):  # a key that is no action takes its share from those that are
+        off = off | ((table[name].values().cast("array<float64>").sums() - 1).abs() > _PMF_TOLERANCE)
     asked.bad("sum", ibis.coalesce(off | negative, True), text)
     taken = pmf[action_index(table[roles.action], actions)]
     asked.bad("impossible", ibis.coalesce(taken <= 0, True), text)

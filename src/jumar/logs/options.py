@@ -108,7 +108,7 @@ def _check_range(read: LogOptions) -> None:
             )
         return
     low, high = read.reward_range
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not (math.isfinite(high - low) and low < high):
         raise OptionError(
             f"The reward range {low:g} to {high:g} is not a range",
             remedy="Give two finite numbers, the lower one first: --reward-range 0 1.",

@@ -200,7 +200,8 @@ def scoring_batches(
     """Streams (original columns, canonical columns), row for row, out of one query.
 
     The canonical batch holds ``__id``, the features, and with a ``salt`` also ``__uniform``: the decision's
-    own number in [0, 1), see ``jumar.logs.split.uniform``.
+    own number in [0, 1), see ``jumar.logs.split.uniform``. Numbers keep the source's own type, which saves a copy;
+    infinite ones count as missing there, too.
 
     Args:
         log: from ``read_for`` or ``read_log``.
@@ -221,10 +222,12 @@ def scoring_batches(
     if salt is not None:
         known[UNIFORM] = uniform(salt, known[ID])
     originals = list(origin.table.columns)
+    numbers = {feature.name for feature in schema.features if feature.kind == "number"}
     asked: dict[str, ir.Value] = {f"o{i}": table[name] for i, name in enumerate(originals)}
     places = []
     for i, (name, value) in enumerate(known.items()):
-        if name in originals and table[name].type() == value.type() and not isinstance(value.type(), dt.Floating):
+        plain = name in numbers and isinstance(table[name].type(), dt.Integer | dt.Floating)
+        if name in originals and (plain or table[name].type() == value.type()):
             places.append(originals.index(name))
         else:
             asked[f"c{i}"] = value

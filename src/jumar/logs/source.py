@@ -295,13 +295,13 @@ def _readable(file: str, form: str) -> None:
 def _refuse_twins(names: Sequence[str], source: str) -> None:
     seen: dict[str, str] = {}
     for name in names:
-        twin = seen.setdefault(name.lower(), name)
-        if twin is not name and list(names).count(name) + (twin != name) > 1:
+        if (twin := seen.get(name.lower())) is not None:
             raise LogError(
                 f"'{source}' has two columns named alike, '{twin}' and '{name}' (the engine ignores case)",
                 column=name,
                 remedy="Rename one of them.",
             )
+        seen[name.lower()] = name
 
 
 def _view(backend: Any, select: str, name: str) -> ir.Table:
@@ -318,10 +318,19 @@ def _hive(root: str, files: Sequence[str]) -> bool:
 
 
 def _open_parquet(text: str, root: str, files: list[str]) -> Source:
-    try:
-        _refuse_twins(pq.read_schema(files[0]).names, text)
-    except _DUCKDB_LIKE as error:
-        raise explained(files[0], error) from error
+    for file in files:
+        try:
+            schema = pq.read_schema(file)
+        except _DUCKDB_LIKE as error:
+            raise explained(file, error) from error
+        _refuse_twins(schema.names, file)
+        for column in schema:
+            if pa.types.is_decimal256(column.type):
+                raise LogError(
+                    f"Decimals of more than 38 digits cannot be read, but the column is {column.type}",
+                    column=column.name,
+                    remedy="Cast the column to double.",
+                )
     options = f"hive_partitioning = {str(_hive(root, files)).lower()}, union_by_name = {len(files) > 1}"
     table = _view(_connect(), f"SELECT * FROM read_parquet({file_list(files)}, {options})", text)
     return Source(name=text, table=table, files=tuple(files))

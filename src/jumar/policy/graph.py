@@ -14,8 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from jumar.features.raw import FIRST_KNOWN, MISSING, MISSING_TEXT, SECONDS_PER_DAY, TIME_PARTS, UNKNOWN
-from jumar.features.spec import FeatureSpec
-from jumar.features.vectors import CLIP, ONE_HOT_LIMIT, number_constants
+from jumar.features.spec import CLIP, ONE_HOT_LIMIT, FeatureSpec, number_constants
 
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
 MISSING_TIME = -(2**63)

@@ -58,6 +58,12 @@ def score(
     if target.suffix not in (".parquet", ".pq"):
         raise OutputError(f"'{target}' does not end in .parquet", remedy="Scores are written as Parquet.")
     log = read_for(policy.card.log_schema, source, need="features")
+    files = {Path(file).resolve() for file in log.origin.files}
+    if len(files) > 1 and target.resolve() in files:
+        raise OutputError(
+            f"'{target}' is one of the files that are scored, so a second run would score its own output",
+            remedy="Write to another folder.",
+        )
     outcome = {*OUTCOME, policy.card.log_schema.roles.reward}
     rows = 0
     writer: pq.ParquetWriter | None = None

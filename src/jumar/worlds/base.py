@@ -127,6 +127,8 @@ def write_parquet(tables: Iterable[pa.Table], schema: pa.Schema, path: str | os.
         OutputError: the folder cannot be written, or the disk is full.
     """
     target = Path(path)
+    if target.is_dir() or not target.name:
+        raise OutputError(f"'{path}' is a folder", remedy="Name a Parquet file to write to.")
     temporary: Path | None = None
     try:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
