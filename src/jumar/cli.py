@@ -45,7 +45,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-out = Console(highlight=False, soft_wrap=False)
+screen = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
 
 
@@ -157,12 +157,12 @@ def demo(*, out: Path = Path("run"), rows: int = 300_000, seed: int = 1, confide
 
     out.mkdir(parents=True, exist_ok=True)
     path = out / "decisions.parquet"
-    _console().print(f"[bold]A synthetic week of notification decisions[/] → {path} ({rows:,} rows)")
+    screen.print(f"[bold]A synthetic week of notification decisions[/] → {path} ({rows:,} rows)")
     world = Notifications()
     world.write(rows, seed, path)
     audit(str(path))
     code = improve(str(path), out=out / "result", confidence=confidence)
-    _console().print(_truth_of_demo(world, out / "result"))
+    screen.print(_truth_of_demo(world, out / "result"))
     return code
 
 
@@ -189,10 +189,10 @@ def audit(log: str, *, json: Annotated[bool, Parameter(negative="")] = False, fl
     else:
         from jumar.report import findings_table
 
-        _console().print(findings_table(findings))
+        screen.print(findings_table(findings))
         _notes(opened.notes)
         answer = "[red]not fit to learn from as it is" if blocked else "[green]fit to learn from"
-        _console().print(f"\n[bold]{opened.rows:,} decisions: {answer}[/][/bold]")
+        screen.print(f"\n[bold]{opened.rows:,} decisions: {answer}[/][/bold]")
     return NOT_CERTIFIED if blocked else CERTIFIED
 
 
@@ -226,7 +226,7 @@ def evaluate(
     else:
         from jumar.report import evaluation_table
 
-        _console().print(evaluation_table(result))
+        screen.print(evaluation_table(result))
         _notes(result.notes)
     return CERTIFIED
 
@@ -254,7 +254,7 @@ def score(policy: Path, source: str, out: Path, *, seed: int | None = None) -> i
         tell("score", 0.0)
         rows = score_rows(loaded, source, out, seed=seed)
         tell("score", 1.0)
-    _console().print(f"{rows:,} decisions → {out}", markup=False)
+    screen.print(f"{rows:,} decisions → {out}", markup=False)
     return CERTIFIED
 
 
@@ -289,7 +289,7 @@ def world(
 
     del name
     Notifications(exploration=exploration, variant=variant).write(rows, seed, out)
-    _console().print(f"{rows:,} decisions → {out}", markup=False)
+    screen.print(f"{rows:,} decisions → {out}", markup=False)
     return CERTIFIED
 
 
@@ -333,14 +333,10 @@ def _refuse(message: str) -> int:
     return BAD_INPUT
 
 
-def _console() -> Console:
-    return out
-
-
 def _notes(notes: list[str] | tuple[str, ...]) -> None:
     """What was assumed, quietly."""
     for note in notes:
-        _console().print(f"· {note}", style="dim", markup=False)
+        screen.print(f"· {note}", style="dim", markup=False)
 
 
 def _print_json(document: object) -> None:
@@ -379,14 +375,14 @@ def _show_result(result: Improvement, folder: Path) -> int:
 
     certificate = result.certificate
     if result.summary.walk:
-        _console().print(walk_table(result.summary.walk, certificate.production_value))
+        screen.print(walk_table(result.summary.walk, certificate.production_value))
     told = [finding for finding in (*result.summary.log_findings, *certificate.audits) if finding.verdict != "ok"]
     if told:
-        _console().print(findings_table(told))
+        screen.print(findings_table(told))
     if result.summary.clone is not None:
-        _console().print(f"The clone: {result.summary.clone.sentence}", markup=False)
-    _console().print(verdict_panel(certificate))
-    _console().print(f"Report: {folder / 'report.html'}", markup=False)
+        screen.print(f"The clone: {result.summary.clone.sentence}", markup=False)
+    screen.print(verdict_panel(certificate))
+    screen.print(f"Report: {folder / 'report.html'}", markup=False)
     return CERTIFIED if certificate.verdict == "certified" else NOT_CERTIFIED
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-import jumar
 from jumar.errors import OptionError
 from jumar.evaluate import (
     Certificate,
@@ -45,6 +44,7 @@ from jumar.policy.artifact import FORMAT, pretty
 from jumar.policy.candidates import Candidates, build_candidates
 from jumar.policy.path import exploration_floor
 from jumar.report import write as write_report
+from jumar.version import VERSION
 
 CERTIFICATE_FILE = "certificate.json"
 RESULT_NAMES = (CERTIFICATE_FILE, "manifest.json", "metrics.jsonl", "policy", "report.html")
@@ -267,7 +267,7 @@ def _plan(log: Log, prepared: Prepared, path: Candidates, scored: Scored, confid
         log_source=log.source,
         split={"salt": SPLIT_SALT, **{name: low for name, (low, _) in PARTS.items()}},
         schema_sha256=hashlib.sha256(msgspec.json.encode(log.schema)).hexdigest(),
-        jumar_version=jumar.__version__,
+        jumar_version=VERSION,
     )
 
 
@@ -299,7 +299,7 @@ def _policy(log: Log, prepared: Prepared, path: Candidates, k: int) -> Policy:
         train_rows=prepared.rows,
         train_units_below=PARTS["gate"][0],
         model_sha256=path.hashes[k],
-        jumar_version=jumar.__version__,
+        jumar_version=VERSION,
     )
     return Policy(card, path.models[k])
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jumar.evaluate.certificate import Finding
-from jumar.evaluate.plan import GatePlan
+from jumar.evaluate.plan import CandidatePlan, GatePlan
 from jumar.evaluate.planner import detectable_gain, rows_needed, rows_to_explore
 
 _HOPED_FOR = 0.05  # the relative gain that is supposed where none could be measured
@@ -59,12 +59,14 @@ def need(plan: GatePlan, evidence: Evidence) -> Need | None:
     if evidence.released is not None or evidence.deterministic or evidence.rows == 0:
         return None
     supposed = _HOPED_FOR * evidence.reward_mean
-    error = math.sqrt(plan.candidates[plan.order[0]].second_moment / evidence.rows)
-    measured = evidence.gate_gain > _LEAST_Z * error
+    first = plan.candidates[plan.order[0]]
+    measured = evidence.gate_gain > _LEAST_Z * _error(first, evidence)
     gain = evidence.gate_gain if measured else supposed
+    # A candidate near production could never gain five per cent; those that could deviate, and weigh, more.
+    moment = first.second_moment if measured else max(one.second_moment for one in plan.candidates)
     if gain <= 0:
         return None
-    rows = _rounded(rows_needed(gain, plan.candidates[plan.order[0]].second_moment, plan.alpha))
+    rows = _rounded(rows_needed(gain, moment, plan.alpha))
     return Need(rows, gain, measured) if rows > evidence.rows else None
 
 
@@ -121,6 +123,11 @@ def _weak(plan: GatePlan, evidence: Evidence) -> str:
             f"On the {evidence.rows:,} decisions kept for judging the policy was no better than production "
             f"({measured}), although it had looked better before ({hoped})."
         )
+    elif evidence.gate_gain <= _LEAST_Z * _error(first, evidence):
+        said = (
+            f"On the {evidence.rows:,} decisions kept for judging no gain could be told from chance: they measured "
+            f"{measured}, with an error of {scale * _error(first, evidence):.4g}."
+        )
     else:
         least = scale * detectable_gain(evidence.rows, first.second_moment, plan.alpha)
         said = (
@@ -128,6 +135,11 @@ def _weak(plan: GatePlan, evidence: Evidence) -> str:
             f"can vouch for a gain of about {least:.4g} per decision; they measured {measured}."
         )
     return f"{said} {_enough(plan, evidence)}"
+
+
+def _error(candidate: CandidatePlan, evidence: Evidence) -> float:
+    """Standard error of the gain that the gate measured, on [0, 1]."""
+    return math.sqrt(candidate.second_moment / max(evidence.rows, 1))
 
 
 def _enough(plan: GatePlan, evidence: Evidence) -> str:

@@ -5,11 +5,11 @@ In: the log, the plan, the gate's result. Out: ``Certificate``.
 
 from __future__ import annotations
 
-import jumar
 from jumar.evaluate.certificate import Certificate, Finding
 from jumar.evaluate.gate import GateResult
 from jumar.evaluate.plan import GatePlan
 from jumar.logs import Log
+from jumar.version import VERSION
 
 NOT_WORSE = "The policy's average {metric} per decision is not below production's."
 FRESH = "Every decision was randomised afresh, with the logged probability, given what was known at that moment."
@@ -57,7 +57,7 @@ def certificate_of(log: Log, plan: GatePlan, result: GateResult, policy_sha256: 
         reward_high=log.schema.reward_high,
         manifest_sha256=plan.sha256(),
         policy_sha256=policy_sha256,
-        jumar_version=jumar.__version__,
+        jumar_version=VERSION,
     )
 
 
@@ -84,7 +84,7 @@ def refusal_before_gate(log: Log, findings: list[Finding], reasons: list[str], c
         assumptions=assumptions_of(log, estimated=not log.schema.has_propensities),
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,
-        jumar_version=jumar.__version__,
+        jumar_version=VERSION,
     )
 
 

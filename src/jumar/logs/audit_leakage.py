@@ -119,7 +119,7 @@ def knows_the_action(log: Log, sample: pa.Table) -> Finding:
             + (f", {means[name] - 1:+.0%} more than chance permits)" if p is not None else ")")
             for name in bad[:5]
         )
-        sentence = f"Foretells the action better than a feature known before the draw could: {listed}. {_REMEDY}"
+        sentence = f"A feature foretells the action better than one known before the draw could: {listed}. {_REMEDY}"
         verdict = "blocked" if p is not None else "warning"
     else:
         verdict = "ok"
