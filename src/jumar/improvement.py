@@ -206,9 +206,13 @@ def _check_options(
 
 def _hopeless(log: Log, findings: list[Finding], confidence: float, fit_rows: int, gate_rows: int) -> list[str]:
     """Reasons not to begin: findings that block, and too few rows to fit or judge anything."""
-    reasons = [finding.sentence for finding in findings if finding.verdict == "blocked"]
-    if any(finding.name == "exploration" and finding.verdict == "blocked" for finding in findings):
-        reasons.append(explore(1.0 - confidence, len(log.schema.actions), *log.reward_moments))
+    blocked = {finding.name: finding.sentence for finding in findings if finding.verdict == "blocked"}
+    if "exploration" in blocked:  # whatever else looks wrong with certain propensities follows from that
+        advice = explore(1.0 - confidence, len(log.schema.actions), *log.reward_moments)
+        return [blocked["exploration"], advice]
+    if "calibration" in blocked:  # wrong propensities also look like shared randomness and like leakage
+        blocked = {name: said for name, said in blocked.items() if name not in ("shared randomness", "action leakage")}
+    reasons = list(blocked.values())
     if min(fit_rows, gate_rows) < LEAST_FIT_ROWS or log.rows_in("validate") < 5 or log.rows_in("stop") < 2:
         reasons.append(
             f"The log holds {log.rows:,} decisions of {log.units:,} units: too few to learn from one part and judge "

@@ -92,7 +92,7 @@ class Log:
         """Mean and mean square of all rewards on [0, 1]."""
         reward: Any = self.canonical[REWARD]
         found = self.origin.one(self.canonical.aggregate(mean=reward.mean(), square=(reward * reward).mean()))
-        return float(found["mean"]), float(found["square"])
+        return float(f"{found['mean']:.10g}"), float(f"{found['square']:.10g}")
 
     def part(self, *parts: Part, share: float = 1.0) -> ir.Table:
         """Canonical rows of some parts, lazily; of all when none is named.
