@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ app = App(
 )
 screen = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
+_interrupts: list[int] = []
 
 
 @Parameter(name="*")
@@ -295,7 +297,7 @@ def world(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; every failure becomes a message and an exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leaves as little behind as Ctrl-C does
+    _listen()
     try:
         return int(app(arguments, exit_on_error=False, print_error=False) or 0)
     except JumarError as error:
@@ -319,6 +321,27 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         err.print("[red]This is a defect of Jumar, not of your data. Nothing was left half-written.")
         return DEFECT
+
+
+def _listen() -> None:
+    """Let Ctrl-C and SIGTERM end a command in the same way, and be remembered until it has ended."""
+    _interrupts.clear()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
+        sys.unraisablehook = _quiet_interrupts
+
+
+def _interrupt(number: int, frame: object) -> None:
+    del frame
+    _interrupts.append(number)
+    raise KeyboardInterrupt
+
+
+def _quiet_interrupts(lost: sys.UnraisableHookArgs) -> None:
+    """An interrupt that hit a library's callback is remembered, and needs no traceback."""
+    if not (_interrupts and issubclass(lost.exc_type, KeyboardInterrupt)):
+        sys.__unraisablehook__(lost)
 
 
 def _settle() -> None:
@@ -361,6 +384,8 @@ def _progress(*, quiet: bool = False) -> Iterator[Callable[[str, float], None]]:
     tasks: dict[str, Any] = {}
 
     def tell(stage: str, share: float) -> None:
+        if _interrupts:  # an exception that was raised inside a callback of a library may have been lost there
+            raise KeyboardInterrupt
         if stage not in tasks:
             tasks[stage] = bar.add_task(STAGES.get(stage, stage), total=1.0)
         bar.update(tasks[stage], completed=share)
