@@ -38,7 +38,7 @@ DOCUMENTS = [
 COMMANDS = ("improve", "audit", "evaluate", "score", "world", "demo")
 # From the top of the house down; a floor imports only from floors to its right.
 FLOORS = ("cli", "improvement", "report", "serve", "evaluate", "policy", "learn", "features", "logs", "files",
-          "records", "version", "errors")  # fmt: skip
+          "interrupts", "records", "version", "errors")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 

@@ -7,9 +7,7 @@ certified, 2 bad input, 1 a defect of ours, 130 interrupted.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import jumar
+from jumar import interrupts
 from jumar.errors import JumarError
 
 if TYPE_CHECKING:
@@ -48,7 +47,6 @@ app = App(
 )
 screen = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
-_interrupts: list[int] = []
 
 
 @Parameter(name="*")
@@ -297,7 +295,7 @@ def world(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; every failure becomes a message and an exit code."""
-    _listen()
+    interrupts.listen()
     try:
         return int(app(arguments, exit_on_error=False, print_error=False) or 0)
     except JumarError as error:
@@ -305,7 +303,7 @@ def main(arguments: list[str] | None = None) -> int:
     except CycloptsError as error:
         return _refuse(f"{error}  Try: jumar --help")
     except KeyboardInterrupt:
-        _settle()
+        interrupts.settle()
         err.print("[yellow]Interrupted; nothing was left half-written.")
         return INTERRUPTED
     except BrokenPipeError:
@@ -321,33 +319,6 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         err.print("[red]This is a defect of Jumar, not of your data. Nothing was left half-written.")
         return DEFECT
-
-
-def _listen() -> None:
-    """Let Ctrl-C and SIGTERM end a command in the same way, and be remembered until it has ended."""
-    _interrupts.clear()
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _interrupt)
-        sys.unraisablehook = _quiet_interrupts
-
-
-def _interrupt(number: int, frame: object) -> None:
-    del frame
-    _interrupts.append(number)
-    raise KeyboardInterrupt
-
-
-def _quiet_interrupts(lost: sys.UnraisableHookArgs) -> None:
-    """An interrupt that hit a library's callback is remembered, and needs no traceback."""
-    if not (_interrupts and issubclass(lost.exc_type, KeyboardInterrupt)):
-        sys.__unraisablehook__(lost)
-
-
-def _settle() -> None:
-    """Wait for computations under way: an interpreter that is torn down beneath them crashes."""
-    if (jax := sys.modules.get("jax")) is not None:
-        jax.block_until_ready(jax.live_arrays())
 
 
 def _refuse(message: str) -> int:
@@ -384,8 +355,7 @@ def _progress(*, quiet: bool = False) -> Iterator[Callable[[str, float], None]]:
     tasks: dict[str, Any] = {}
 
     def tell(stage: str, share: float) -> None:
-        if _interrupts:  # an exception that was raised inside a callback of a library may have been lost there
-            raise KeyboardInterrupt
+        interrupts.raise_again()
         if stage not in tasks:
             tasks[stage] = bar.add_task(STAGES.get(stage, stage), total=1.0)
         bar.update(tasks[stage], completed=share)
