@@ -30,6 +30,7 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/score_speed.py
 	$(BIN)/python benchmarks/gate_speed.py
 	$(BIN)/python benchmarks/gate_null.py
+	$(BIN)/python benchmarks/estimators.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,6 +43,7 @@ $(VENV)/runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[dev]'
+	$(PIP) --no-deps obp
 	@touch $@ $(VENV)/runtime
 
 clean:

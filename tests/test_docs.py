@@ -143,6 +143,7 @@ def test_settings_in_the_documents_are_read(tmp_path: Path, monkeypatch: pytest.
                 **{name: [f"trace {i}" for i in range(rows)] for name in given["ignore"]},
                 **{name: np.arange(rows) % 7 for name in given["categorical"]},
                 **{name: [f"{i / 8}" for i in range(rows)] for name in given["numeric"]},
+                **{name.partition(":")[0]: np.arange(rows) % 2 for name in given.get("metrics", ())},
             }
             log = jumar.read_log(pa.table(columns))
             assert {feature.kind for feature in log.schema.features} == {"category", "number"}

@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,12 +19,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import jumar
-from jumar import interrupts
+from jumar import cli_gate, cli_plan, interrupts
+from jumar.cli_flags import CLAIM_FLAGS, LOG_FLAGS, ClaimFlags, LogFlags
 from jumar.errors import JumarError
 
 if TYPE_CHECKING:
     from jumar.improvement import Improvement
-    from jumar.logs import Log
 
 CERTIFIED, DEFECT, BAD_INPUT, NOT_CERTIFIED, INTERRUPTED = 0, 1, 2, 3, 130
 STAGES = {
@@ -45,51 +44,10 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
+app.command(cli_gate.app, name="gate")
+app.command(cli_plan.plan)
 screen = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class LogFlags:
-    """Which column is what; a ``[log]`` table in jumar.toml may say the same."""
-
-    reward: str | None = None
-    "Column of what came of the decision (default: 'reward' or 'value')."
-    reward_range: Annotated[tuple[float, float] | None, Parameter(negative="")] = None
-    "Least and greatest reward there can be, in its own units."
-    cap_reward: Annotated[bool, Parameter(negative="")] = False
-    "Move rewards beyond the range to its ends; the capped reward is certified."
-    action: str | None = None
-    "Column of what was decided."
-    propensity: str | None = None
-    "Column of the probability with which it was decided."
-    pmf: str | None = None
-    "Column of all actions' probabilities."
-    unit: str | None = None
-    "Column of the user, page or device decided about."
-    time: str | None = None
-    "Column of when it was decided."
-    decision_id: str | None = None
-    "Column of the decision's own id."
-    ignore: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
-    "Columns to leave out."
-    categorical: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
-    "Whole-number columns that are names, not quantities."
-    numeric: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
-    "Text columns that spell numbers."
-    features: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
-    "The only columns to decide on (default: all that are left)."
-    config: Path | None = None
-    "A TOML file with a [log] table (default: jumar.toml here)."
-
-    def open(self, source: str) -> Log:
-        """Read a log by these flags."""
-        from jumar.logs import read_log
-
-        flags: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        flags["features"] = self.features or None
-        return read_log(source, **flags)
 
 
 @app.command
@@ -101,7 +59,11 @@ def improve(
     seed: int = 0,
     exploration: float | None = None,
     candidates: int = 10,
-    flags: LogFlags = LogFlags(),
+    candidate: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    evidence: Literal["auto", "decision", "unit"] = "auto",
+    learner: Literal["one-step", "direct"] = "one-step",
+    claims: ClaimFlags = CLAIM_FLAGS,
+    flags: LogFlags = LOG_FLAGS,
 ) -> int:
     """Learn a better policy from a log and certify that it is not worse than production.
 
@@ -119,20 +81,30 @@ def improve(
         Share of decisions to spread over all actions, wherever production gives them as much chance (default: 0.1).
     candidates
         Points of the path to put to the gate, 1 to 10.
+    candidate
+        The folder of a further policy to put to the gate beside them. Repeatable.
+    evidence
+        What counts as one piece of evidence: a decision, or all decisions of a unit (default: what the audit says).
+    learner
+        one-step tilts production by the value of its actions; direct is trained on what the gate tests.
     """
     from jumar.files import check_free
     from jumar.improvement import RESULT_NAMES
 
     check_free(out, RESULT_NAMES)
     with _progress() as tell:
-        opened = flags.open(log)
+        opened = flags.open(log, claims.metrics())
         result = jumar.improve(
             opened,
             confidence=confidence,
             seed=seed,
             exploration=exploration,
             candidates=candidates,
+            candidate=candidate,
+            evidence=evidence,
+            learner=learner,
             progress=tell,
+            **claims.asked(),
         )
         result.save(out)
     return _show_result(result, out)
@@ -167,7 +139,7 @@ def demo(*, out: Path = Path("run"), rows: int = 300_000, seed: int = 1, confide
 
 
 @app.command
-def audit(log: str, *, json: Annotated[bool, Parameter(negative="")] = False, flags: LogFlags = LogFlags()) -> int:
+def audit(log: str, *, json: Annotated[bool, Parameter(negative="")] = False, flags: LogFlags = LOG_FLAGS) -> int:
     """Say what a log holds, what it lacks, and whether it is fit to learn from.
 
     Parameters
@@ -204,8 +176,9 @@ def evaluate(
     confidence: float = 0.95,
     rows: Literal["unseen", "all"] = "unseen",
     json: Annotated[bool, Parameter(negative="")] = False,
+    claims: ClaimFlags = CLAIM_FLAGS,
 ) -> int:
-    """Estimate what a policy is worth on a log, with honest intervals.
+    """Estimate what a policy is worth on a log, with honest intervals; test claims about it.
 
     Parameters
     ----------
@@ -220,15 +193,18 @@ def evaluate(
     json
         Print the estimates as JSON instead.
     """
-    result = jumar.evaluate(jumar.load_policy(policy), log, confidence=confidence, rows=rows)
+    result = jumar.evaluate(jumar.load_policy(policy), log, confidence=confidence, rows=rows, **claims.asked())
     if json:
         _print_json(result)
     else:
-        from jumar.report import evaluation_table
+        from jumar.report import claims_table, evaluation_table
 
         screen.print(evaluation_table(result))
+        if claims != CLAIM_FLAGS:
+            screen.print(claims_table(result.claims))
         _notes(result.notes)
-    return CERTIFIED
+    shown = all(one.verdict == "passed" for one in result.claims if one.required)
+    return CERTIFIED if shown or claims == CLAIM_FLAGS else NOT_CERTIFIED
 
 
 @app.command
@@ -267,6 +243,9 @@ def world(
     seed: int = 0,
     exploration: float = 0.1,
     variant: Literal["founding", "optimal", "indifferent"] = "founding",
+    metrics: Annotated[bool, Parameter(negative="")] = False,
+    persistent: Annotated[bool, Parameter(negative="")] = False,
+    week: int = 0,
 ) -> int:
     """Write the log of a synthetic world whose truth is known.
 
@@ -284,11 +263,18 @@ def world(
         Share of decisions that production takes at random.
     variant
         founding: there is much to gain; optimal: production is already best; indifferent: actions do not matter.
+    metrics
+        Also log who tapped and who complained.
+    persistent
+        Each page keeps the arm that was drawn for it once.
+    week
+        How many weeks later it happens; choose another seed as well.
     """
     from jumar.worlds import Notifications
 
     del name
-    Notifications(exploration=exploration, variant=variant).write(rows, seed, out)
+    world = Notifications(exploration=exploration, variant=variant, persistent=persistent, week=week)
+    world.write(rows, seed, out, metrics=metrics)
     screen.print(f"{rows:,} decisions → {out}", markup=False)
     return CERTIFIED
 
@@ -366,11 +352,13 @@ def _progress(*, quiet: bool = False) -> Iterator[Callable[[str, float], None]]:
 
 def _show_result(result: Improvement, folder: Path) -> int:
     """The verdict in the terminal, and where the rest lies."""
-    from jumar.report import findings_table, verdict_panel, walk_table
+    from jumar.report import claims_table, findings_table, several, verdict_panel, walk_table
 
     certificate = result.certificate
     if result.summary.walk:
         screen.print(walk_table(result.summary.walk, certificate.production_value))
+    if several(certificate.claims):
+        screen.print(claims_table(certificate.claims))
     told = [finding for finding in (*result.summary.log_findings, *certificate.audits) if finding.verdict != "ok"]
     if told:
         screen.print(findings_table(told))

@@ -6,42 +6,47 @@ stages; each of them can be used alone. Only the command line stands above it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
+from jumar.attempt import TRAIN, Counting, EvidenceChoice, aim_of, counting_of, plan_of
 from jumar.errors import OptionError
 from jumar.evaluate import (
     Certificate,
     CloneCheck,
     Finding,
+    Frontier,
     GatePlan,
     GateResult,
     LogSummary,
     RunSummary,
     check_clone,
-    plan_gate,
 )
 from jumar.evaluate.change import summarise_change
+from jumar.evaluate.claims import Asked, Claim, claims_on, several_words
+from jumar.evaluate.contestants import Contestants, contestants
 from jumar.evaluate.estimators import MOST_CONFIDENCE
+from jumar.evaluate.frontier import frontier_of
 from jumar.evaluate.judging import Scored, run_gate, score_validation
 from jumar.evaluate.reasons import explore
 from jumar.evaluate.statement import certificate_of, refusal_before_gate
 from jumar.files import check_free, replacing_folder
-from jumar.learn import FitConfig, OneStep, OneStepConfig, fit_one_step
+from jumar.learn import FitConfig, OneStepConfig, fit_one_step
+from jumar.learn.learned import Learned
 from jumar.learn.prepare import Prepared, prepare
 from jumar.logs import Log, audit
-from jumar.logs.split import PARTS, SPLIT_SALT
-from jumar.policy import Policy, PolicyCard
+from jumar.logs.split import PARTS
+from jumar.policy import Policy, PolicyCard, load_policy
 from jumar.policy.artifact import FORMAT, pretty
-from jumar.policy.candidates import Candidates, build_candidates
+from jumar.policy.candidates import Aim, Candidates, build_candidates
 from jumar.policy.path import exploration_floor
 from jumar.report import write as write_report
 from jumar.version import VERSION
@@ -52,6 +57,8 @@ LEAST_FIT_ROWS = 40
 PATH_ROWS, PATH_NUMBERS = 20_000, 10_000_000
 DIVERGED = "The fit did not converge on this log; another --seed or fewer features may help."
 EPOCHS = 60
+LEARNERS = ("one-step", "direct")
+Learner = Literal["one-step", "direct"]
 Progress = Callable[[str, float], None]
 
 
@@ -123,6 +130,14 @@ def improve(
     candidates: int = 10,
     pessimism: float = 1.0,
     members: int = 5,
+    margin: float = 0.0,
+    gain: float = 0.0,
+    guardrail: Sequence[str] = (),
+    reduce: Sequence[str] = (),
+    budget: str | None = None,
+    evidence: EvidenceChoice = "auto",
+    candidate: Sequence[Policy | str | os.PathLike[str]] = (),
+    learner: Learner = "one-step",
     progress: Progress | None = None,
 ) -> Improvement:
     """Learn a better policy from a log and certify that it is not worse than what produced the log.
@@ -136,48 +151,111 @@ def improve(
         candidates: how many points of the path are put to the gate.
         pessimism: standard deviations of the ensemble that are taken off an advantage.
         members: size of the ensemble.
+        margin: share of production's value that may be lost, such as 0.01; by default nothing.
+        gain: share of production's value that must be gained, at least; not together with a margin.
+        guardrail: metrics of the log that must not get worse: ``complaints:lower``, ``minutes:higher:margin=0.02``.
+        reduce: costs that must fall: ``send=0.2`` for at least 20% fewer of that action, ``send:1,email:0.3=0.2`` for
+            several with their costs, or a metric of the log.
+        budget: greatest average cost per decision: ``send=0.4``.
+        evidence: what counts as one piece of evidence: "decision", "unit", or what the audit says.
+        candidate: further policies, or their folders, that are put to the gate beside the path.
+        learner: "one-step" tilts by the value of production, "direct" is trained on what the gate tests.
         progress: told the stage and the share of it that is done.
 
     Raises:
         OptionError: an argument outside its range.
+        PolicyError: a further candidate cannot be judged on this log.
     """
-    _check_options(confidence, seed, exploration, candidates, pessimism, members)
+    _check_options(confidence, seed, exploration, candidates, pessimism, members, learner)
+    asked = Asked(margin, gain, several_words(guardrail), several_words(reduce), budget)
+    claims = claims_on(log, asked)
+    others = [(_name_of(one), one if isinstance(one, Policy) else load_policy(one)) for one in candidate]
     clock = _Clock(progress)
     with clock.stage("audit"):
         findings = audit(log)
-    fit_rows, gate_rows = log.rows_in("fit"), log.rows_in("gate")
-    reasons = _hopeless(log, findings, confidence, fit_rows, gate_rows)
+        counting = counting_of(log, findings, evidence)
+    gate_rows = log.rows_in("gate")
+    reasons = _hopeless(log, findings, confidence, log.rows_in("fit"), gate_rows)
     if reasons:
-        certificate = refusal_before_gate(log, findings, reasons, confidence)
+        certificate = refusal_before_gate(log, claims, findings, reasons, confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock))
     with clock.stage("features"):
         prepared = prepare(log, seed)
     with clock.stage("learn") as tell:
-        learned = _learn(log, prepared, seed, members, tell)
+        learned = _learn(log, prepared, seed, members, learner, 1.0 - confidence, tell)
     if not np.isfinite([learned.clone_result.loss, learned.value_result.loss]).all():
-        certificate = refusal_before_gate(log, findings, [DIVERGED], confidence)
+        certificate = refusal_before_gate(log, claims, findings, [DIVERGED], confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
     with clock.stage("path"):
         minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
-        path = _candidates(learned, prepared, minimum, candidates, pessimism)
-        scored = score_validation(log, path)
-        plan = _plan(log, prepared, path, scored, confidence, seed)
+        aim = aim_of(claims, prepared.counts, counting.pieces, 1.0 - confidence)
+        path = _candidates(learned, prepared, minimum, candidates, pessimism, aim)
+        field, scored = _field(log, path, others, counting)
+        plan = plan_of(log, prepared, field, scored, claims, counting, confidence, seed)
         clone = _check_clone(log, scored, confidence)
     with clock.stage("gate") as tell:
-        result = run_gate(log, path, plan, lambda rows: tell(rows / max(gate_rows, 1))).result()
-    metrics = _metrics(learned)
-    policy = None if result.released is None else _policy(log, prepared, path, result.released)
-    certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256)
+        result = run_gate(log, field, plan, lambda rows: tell(rows / max(gate_rows, 1))).result()
+    policy = None if result.released is None else _policy(log, prepared, field, result.released)
+    certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256, counting.note)
     summary = _summary(log, certificate, findings, clock, result, clone)
+    changes: dict[str, Any] = {"frontier": _frontier(log, claims, scored, path, plan, result.released)}
     if result.released is not None and policy is not None:
-        (pmf,) = policy.scorer().run(scored.blocks)
-        change = summarise_change(policy.actions, scored.clone, pmf, scored.blocks, path.spec)
-        summary = msgspec.structs.replace(summary, change=change)
-    return Improvement(certificate, policy, summary, plan, metrics)
+        pmf = scored.pmf[:, result.released].astype(np.float64)
+        changes["change"] = summarise_change(log.schema.actions, scored.clone, pmf, scored.blocks, path.spec)
+    return Improvement(certificate, policy, msgspec.structs.replace(summary, **changes), plan, _metrics(learned))
+
+
+def _name_of(policy: Policy | str | os.PathLike[str]) -> str:
+    """What to call a policy from elsewhere."""
+    return policy.name if isinstance(policy, Policy) else os.fspath(policy)
+
+
+def _field(
+    log: Log, path: Candidates, others: Sequence[tuple[str, Policy]], counting: Counting
+) -> tuple[Contestants, Scored]:
+    """All candidates in order of their deviation from the clone, scored on validation rows."""
+    field = contestants(log, path, others)
+    scored = score_validation(log, field, counting.most_per_unit)
+    if not others:
+        return field, scored
+    moved = 0.5 * np.abs(scored.pmf - scored.clone[:, None, :]).sum(axis=2).mean(axis=0)
+    order = np.argsort(moved, kind="stable")
+    return field.sorted_by(moved), replace(scored, pmf=scored.pmf[:, order], taken=scored.taken[:, order])
+
+
+def _frontier(
+    log: Log, claims: Sequence[Claim], scored: Scored, path: Candidates, plan: GatePlan, released: int | None
+) -> Frontier | None:
+    """Cost against value, for the cost that is asked about, or for the second of two actions."""
+    costly = [claim for claim in claims if claim.kind in ("spend", "budget")]
+    actions = log.schema.actions
+    if costly:
+        name, costs = costly[0].metric, [cost * costly[0].scale for cost in costly[0].costs]
+    elif len(actions) == 2:
+        name, costs = str(actions[1]), [0.0, 1.0]
+    else:
+        return None
+    if len(set(costs)) == 1:
+        return None
+    return frontier_of(
+        scored,
+        name=name,
+        costs=costs,
+        minimum=path.minimum,
+        chosen=plan.primary if released is None else released,
+        reward_low=log.schema.reward_low,
+        reward_high=log.schema.reward_high,
+    )
 
 
 def _check_options(
-    confidence: float, seed: int, exploration: float | None, candidates: int, pessimism: float, members: int
+    confidence: float,
+    seed: int,
+    exploration: float | None,
+    candidates: int,
+    pessimism: float,
+    members: int,
+    learner: str,
 ) -> None:
     """Refuse what no run could mean."""
     if not 0.5 <= confidence <= MOST_CONFIDENCE:
@@ -196,6 +274,8 @@ def _check_options(
         raise OptionError("A seed is a whole number from 0 on", example=seed, remedy="Try --seed 0.")
     if not 1 <= candidates <= 10:
         raise OptionError("There may be 1 to 10 candidates", example=candidates, remedy="Leave it at 10.")
+    if learner not in LEARNERS:
+        raise OptionError("There is no such learner", example=learner, remedy=f"Choose {' or '.join(LEARNERS)}.")
     if not 0 <= pessimism <= 10 or not 1 <= members <= 32:
         raise OptionError(
             "The pessimism lies between 0 and 10 and the ensemble holds 1 to 32 members",
@@ -221,7 +301,15 @@ def _hopeless(log: Log, findings: list[Finding], confidence: float, fit_rows: in
     return reasons
 
 
-def _learn(log: Log, prepared: Prepared, seed: int, members: int, tell: Callable[[float], None]) -> OneStep:
+def _learn(
+    log: Log,
+    prepared: Prepared,
+    seed: int,
+    members: int,
+    learner: Learner,
+    alpha: float,
+    tell: Callable[[float], None],
+) -> Learned:
     """Fit the clone and the ensemble, with batches that suit the number of rows."""
     batch = int(np.clip(2 ** round(np.log2(max(prepared.rows, 1) / 100)), 64, 2048))
     updates = int(np.clip(EPOCHS * prepared.rows / batch, 300, 3000))
@@ -243,36 +331,14 @@ def _learn(log: Log, prepared: Prepared, seed: int, members: int, tell: Callable
     )
 
 
-def _candidates(learned: OneStep, prepared: Prepared, minimum: float, count: int, pessimism: float) -> Candidates:
-    """Points of the path, with temperatures chosen on some fit rows."""
+def _candidates(
+    learned: Learned, prepared: Prepared, minimum: float, count: int, pessimism: float, aim: Aim | None
+) -> Candidates:
+    """Points of the path, with temperatures, and prices where something costs, chosen on some fit rows."""
     rows = next(iter(prepared.chunks.visit(np.random.default_rng(0))))
     most = min(PATH_ROWS, PATH_NUMBERS // learned.actions)
     some = {name: column[:most] for name, column in rows.items()}
-    return build_candidates(learned, some, [minimum] * learned.actions, count, pessimism)
-
-
-def _plan(log: Log, prepared: Prepared, path: Candidates, scored: Scored, confidence: float, seed: int) -> GatePlan:
-    """Freeze candidates, order, bets and error probabilities."""
-    least = min(prepared.least_propensity, float(scored.propensity.min()))
-    return plan_gate(
-        validation_d=scored.gain,
-        validation_w=scored.weight,
-        temperatures=path.temperatures,
-        policy_sha256=path.hashes,
-        confidence=confidence,
-        rows_planned=log.rows_in("fit", "stop", "validate"),  # as many are expected; the gate's own count stays unseen
-        supported=prepared.counts > 0,
-        value_range=scored.value_range,
-        propensity_floor=least,
-        estimated_propensities=not log.schema.has_propensities,
-        seed=seed,
-        reward_low=log.schema.reward_low,
-        reward_high=log.schema.reward_high,
-        log_source=log.source,
-        split={"salt": SPLIT_SALT, **{name: low for name, (low, _) in PARTS.items()}},
-        schema_sha256=hashlib.sha256(msgspec.json.encode(log.schema)).hexdigest(),
-        jumar_version=VERSION,
-    )
+    return build_candidates(learned, some, [minimum] * learned.actions, count, pessimism, aim)
 
 
 def _check_clone(log: Log, scored: Scored, confidence: float) -> CloneCheck:
@@ -289,26 +355,32 @@ def _check_clone(log: Log, scored: Scored, confidence: float) -> CloneCheck:
     )
 
 
-def _policy(log: Log, prepared: Prepared, path: Candidates, k: int) -> Policy:
+def _policy(log: Log, prepared: Prepared, field: Contestants, k: int) -> Policy:
     """The released candidate as an artifact."""
+    other = field.policy(k)
+    if other is not None:
+        return other
+    path, place = field.path, field.order[k]
     card = PolicyCard(
         format=FORMAT,
         actions=list(log.schema.actions),
         log_schema=log.schema,
         features=path.spec,
-        temperature=path.temperatures[k],
+        temperature=path.temperatures[place],
         advantage_scale=path.scale,
         pessimism=path.pessimism,
         minimum=list(path.minimum),
         train_rows=prepared.rows,
         train_units_below=PARTS["gate"][0],
-        model_sha256=path.hashes[k],
+        model_sha256=path.hashes[place],
         jumar_version=VERSION,
+        price=path.prices[place],
+        costs=list(path.costs),
     )
-    return Policy(card, path.models[k])
+    return Policy(card, path.models[place])
 
 
-def _metrics(learned: OneStep) -> list[dict[str, float | str]]:
+def _metrics(learned: Learned) -> list[dict[str, float | str]]:
     """Held-out losses on the way."""
     parts = (("clone", learned.clone_result), ("value", learned.value_result))
     return [
@@ -333,7 +405,7 @@ def _summary(
             source=log.source,
             rows=log.rows,
             units=log.units,
-            train_rows=log.rows_in("fit", "stop", "validate"),
+            train_rows=log.rows_in(*TRAIN),
             gate_rows=log.rows_in("gate"),
             actions=[str(action) for action in log.schema.actions],
             features=[feature.name for feature in log.schema.features],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from jumar.errors import JumarError
-from jumar.evaluate.capital import Bets, Capital, GateError, default_bets, log_growth
+from jumar.evaluate.capital import Bets, Capital, GateError, default_bets
+from jumar.evaluate.growth import log_growth
 
 
 def one_bet(fraction: float) -> Bets:
@@ -35,14 +37,14 @@ def heavy(rng: np.random.Generator, rows: int) -> np.ndarray:
 def test_one_bet_by_hand():
     capital = seen(one_bet(0.5), np.array([1.0, -1.0, 0.0, 2.0]))
     # 1.5 · 0.5 · 1 · 2 = 1.5
-    assert_allclose(capital.log_value, [math.log(1.5)], rtol=1e-14)
+    assert_allclose(capital.log_value, math.log(1.5), rtol=1e-14)
     assert capital.count == 4
 
 
 def test_mixture_by_hand():
     bets = Bets(np.array([0.5, 0.25]), np.log([0.5, 0.5]))
     # ½·(1.5·0.5) + ½·(1.25·0.75) = 0.84375
-    assert_allclose(np.exp(seen(bets, np.array([1.0, -1.0])).log_value), [0.84375], rtol=1e-14)
+    assert_allclose(np.exp(seen(bets, np.array([1.0, -1.0])).log_value), 0.84375, rtol=1e-14)
 
 
 def test_lower_bound_by_hand():
@@ -54,7 +56,7 @@ def test_lower_bound_by_hand():
 def test_no_rows_say_nothing():
     capital = Capital(default_bets(0.1, 100, 0.001))
     assert capital.lower_bound(0.01) == -1.0
-    assert_allclose(capital.log_value, [0.0], atol=1e-12)
+    assert_allclose(capital.log_value, 0.0, atol=1e-12)
 
 
 def test_default_bets():
@@ -101,10 +103,10 @@ def test_clipping_weights_and_removing_support_never_helps(seed: int, ceiling: f
     rng = np.random.default_rng(seed)
     w, r = rng.exponential(1.0, 500) * rng.choice([0.1, 1, 30], 500), rng.random(500)
     bets = default_bets(1.0, 500, 0.001)
-    plain = seen(bets, (w - 1) * r).log_value[0]
-    assert seen(bets, (np.minimum(w, ceiling) - 1) * r).log_value[0] <= plain + 1e-9
+    plain = seen(bets, (w - 1) * r).log_value
+    assert seen(bets, (np.minimum(w, ceiling) - 1) * r).log_value <= plain + 1e-9
     # Mass moved to actions that are never logged leaves less weight on those that are.
-    assert seen(bets, (w * rng.random(500) - 1) * r).log_value[0] <= plain + 1e-9
+    assert seen(bets, (w * rng.random(500) - 1) * r).log_value <= plain + 1e-9
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -1.0 - 1e-9, -5.0])
@@ -121,7 +123,7 @@ def test_impossible_rows_raise_and_add_nothing(bad: float, rows: int):
 
 
 def test_rounding_below_minus_one_is_tolerated():
-    assert np.isfinite(seen(default_bets(0.1, 10, 0.001), np.array([-1.0 - 5e-13])).log_value[0])
+    assert np.isfinite(seen(default_bets(0.1, 10, 0.001), np.array([-1.0 - 5e-13])).log_value)
 
 
 @settings(deadline=None, max_examples=30)
@@ -135,7 +137,7 @@ def test_lower_bound_against_a_grid(seed: int, alpha: float):
     values = capital.log_prior[0] + capital.sums[0] - capital.count * np.outer(grid, capital.fractions[0])
     refuted = np.log(np.exp(values - values.max(1, keepdims=True)).sum(1)) + values.max(1) > math.log(1 / alpha)
     assert bound <= grid[np.argmin(refuted)] <= bound + 1.01e-4
-    assert (bound >= 0) == (capital.log_value[0] >= math.log(1 / alpha))
+    assert (bound >= 0) == (capital.log_value >= math.log(1 / alpha))
 
 
 def test_several_variables_at_once():
@@ -158,7 +160,136 @@ def test_json_gives_back_the_same_bits():
     assert np.array_equal((back + capital).sums, 2 * capital.sums)
 
 
+def test_fractions_do_without_bets():
+    """Arrays of fractions, priors even or given, in place of Bets."""
+    d = np.array([1.0, -1.0, 0.0])
+    # ½·(1.5·0.5) + ½·(1.25·0.75) = 0.84375, and with weights ¼, ¾: 0.890625.
+    assert Capital([0.5, 0.25]).update(d).log_value == pytest.approx(math.log(0.84375))
+    assert Capital([0.5, 0.25], np.log([0.25, 0.75])).update(d).log_value == pytest.approx(math.log(0.890625))
+    several = Capital([[0.5, 0.25], [0.25, 0.125]], bound=[1.0, 2.0]).update(np.stack([d, 2 * d], axis=1))
+    assert_allclose(several.log_value, math.log(0.84375), rtol=1e-12)
+    assert_allclose(several.leading, [0.25, 0.125])
+    assert_allclose(several.lower_bound(0.5) * [2.0, 1.0], several.lower_bound(0.5)[1], atol=1e-11)
+
+
+def test_one_variable_gives_floats_and_a_list_gives_arrays():
+    d, bets = np.array([0.5, -0.25]), one_bet(0.5)
+    single, listed = Capital(bets).update(d), Capital([bets]).update(d[:, None])
+    for value in (single.log_value, single.leading, single.lower_bound(0.1), listed.lower_bound(0.1, 0)):
+        assert isinstance(value, float)
+    for value in (listed.log_value, listed.leading, listed.lower_bound(0.1), listed.lower_bound([0.1])):
+        assert value.shape == (1,)
+    assert listed.log_value[0] == single.log_value
+    assert Capital(bets).update(d[:, None]) == single
+
+
+def test_a_value_is_compared_by_what_it_holds():
+    d, bets = np.array([0.5, -0.25, 0.0]), default_bets(0.1, 100, 0.001)
+    capital = Capital(bets).update(d)
+    assert capital == Capital(bets).update(d)
+    assert capital != Capital(bets).update(d[:2])
+    assert capital != Capital([bets]).update(d)
+    assert capital != Capital(default_bets(0.2, 100, 0.001)).update(d)
+    assert capital != 3
+    before = capital.sums.copy()
+    assert (capital + capital).count == 6
+    assert np.array_equal(capital.sums, before)
+    with pytest.raises(TypeError):
+        hash(capital)
+
+
+def changed(capital: Capital, **parts: object) -> bytes:
+    return msgspec.json.encode({**msgspec.json.decode(capital.to_json()), **parts})
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"count": -1},
+        {"count": 0},
+        {"count": 2.5},
+        {"sums": [[0.1]]},
+        {"sums": [[0.1, 0.1], [0.1, 0.1]]},
+        {"sums": [[0.1, None]]},
+        {"sums": [[0.1, -1e9]]},
+        {"bound": []},
+        {"bound": [-1.0]},
+        {"bound": [1.0, 1.0]},
+        {"fractions": [[0.5, 1.5]]},
+        {"log_prior": [[0.0, 0.0]]},
+        {"more": 1},
+    ],
+)
+def test_broken_states_are_refused(parts: dict[str, object]):
+    capital = Capital([0.5, 0.25]).update([0.5, 0.25])
+    assert Capital.from_json(changed(capital)) == capital
+    with pytest.raises(GateError):
+        Capital.from_json(changed(capital, **parts))
+
+
+@pytest.mark.parametrize("data", [b"", b"null", b"{", b"[]", b"\xff", '{"sums": NaN}'])
+def test_what_is_not_a_state_is_refused(data: bytes | str):
+    with pytest.raises(GateError, match="not a saved capital"):
+        Capital.from_json(data)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(0, 50), variables=st.integers(1, 3))
+def test_json_round_trip_of_any_state(seed: int, rows: int, variables: int):
+    rng = np.random.default_rng(seed)
+    bound = rng.choice([0.5, 1.0, 7.0], variables)
+    capital = Capital([default_bets(0.1, 100, 0.001, bound=float(one)) for one in bound])
+    capital.update((rng.exponential(1.0, (rows, variables)) - 1.0) * bound)
+    back = Capital.from_json(capital.to_json())
+    assert back == capital
+    assert back.to_json() == capital.to_json()
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), alpha=st.sampled_from([1.0, 0.05, 0.001]))
+def test_bounds_of_many_variables_are_those_of_each(seed: int, alpha: float):
+    """And each is at most the smallest average not refuted, by 1e-12 or less, and ≥ 0 exactly where capital is 1/α."""
+    rng = np.random.default_rng(seed)
+    d = rng.choice([-1.0, 0.0, 0.4, 3.0], (200, 4), p=[0.1, 0.4, 0.4, 0.1]) * rng.choice([0.0, 0.3, 1.0], 4)
+    bets = [default_bets(0.5 * (k + 1), 200, 0.001) for k in range(4)]
+    capital = Capital(bets).update(d)
+    bounds = capital.lower_bound(alpha)
+    assert np.array_equal(bounds >= 0, capital.log_value >= math.log(1 / alpha))
+    for k in range(4):
+        assert capital.lower_bound(alpha, k) == bounds[k] == seen(bets[k], d[:, k]).lower_bound(alpha)
+        gained = [
+            math.fsum(np.log1p(bet * d[:, k])) - 200 * bet * (bounds[k] + 2e-12)
+            for bet in capital.fractions[k].tolist()
+        ]
+        assert np.logaddexp.reduce(capital.log_prior[k] + gained) <= math.log(1 / alpha) + 1e-9
+    mixed = capital.lower_bound([0.5, 0.1, alpha, 0.001])
+    assert mixed[2] == bounds[2]
+    assert mixed[0] == capital.lower_bound(0.5, 0)
+
+
+@pytest.mark.parametrize("alpha", [0.0, -0.1, 1.1, math.nan])
+def test_wrong_alphas_are_refused(alpha: float):
+    with pytest.raises(GateError, match="alpha"):
+        seen(one_bet(0.5), np.ones(3)).lower_bound(alpha)
+
+
 def test_wrong_bets_are_refused():
+    for bets, prior in (([0.96], None), ([0.0], None), ([-0.1], None), ([math.nan], None), ([0.5, 0.1], [0.0, 0.0])):
+        with pytest.raises(GateError):
+            Capital(bets, prior)
+    with pytest.raises(GateError, match=r"0\.95"):
+        Capital([0.5], bound=2.0)
+    with pytest.raises(GateError, match="one prior weight"):
+        Capital([0.5, 0.1], np.log([0.2, 0.2, 0.6]))
+    with pytest.raises(GateError, match="positive"):
+        Capital([0.5, 0.1], [0.0, -math.inf])
+    with pytest.raises(GateError, match="know their prior"):
+        Capital(one_bet(0.5), [0.0])
+    with pytest.raises(GateError, match="same number"):
+        Capital([one_bet(0.5), default_bets(0.1, 10, 0.001)])
+    for nothing in ([], [[]], 0.5):
+        with pytest.raises(GateError, match="expected bets"):
+            Capital(nothing)
     with pytest.raises(GateError, match=r"0\.95"):
         one_bet(0.96)
     with pytest.raises(GateError, match="sum to one"):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from jumar.evaluate import Capital, Gate, GateError, GateResult, default_bets
-from jumar.evaluate.gate import released_candidate, walk
-from jumar.evaluate.plan import GAMMAS, GatePlan, bound_alpha, primary_candidate
+from jumar.evaluate.plan import GAMMAS, GatePlan
+from jumar.evaluate.sequence import bound_alpha, primary_candidate, released_candidate, walk
 from jumar.evaluate.planner import rows_needed
 
 from .synthetic import Rows, make_plan, make_rows
@@ -120,7 +120,7 @@ def test_a_gain_that_vanishes_is_refused_in_other_words():
 def test_what_would_be_enough_goes_by_what_the_gate_measured():
     plan = make_plan(make_rows(20_000, 2), 1_500)
     result = judged(plan, make_rows(1_500, 5))
-    first = plan.candidates[plan.order[0]]
+    first = plan.gain[plan.order[0]]
     measured = result.walk[plan.order[0]].estimate
     assert result.verdict == "refused"
     assert measured > 0
@@ -159,7 +159,7 @@ def test_the_plan_is_hashed_and_round_trips():
     plan = make_plan(validation, 5_000)
     assert plan.sha256() == make_plan(validation, 5_000).sha256()
     assert plan.sha256() != make_plan(validation, 5_001).sha256()
-    assert plan.order[0] == int(np.argmax([one.validation_z for one in plan.candidates]))
+    assert plan.order[0] == int(np.argmax([one.z for one in plan.gain]))
     assert math.isclose(sum(plan.bound_alpha), 0.001)
     assert plan.bound_alpha[plan.primary] == pytest.approx(0.0009)
 
@@ -176,8 +176,8 @@ def test_few_effective_rows_come_last_and_are_not_released():
 
 def test_walk_by_hand():
     log_capital = np.array([8.0, 6.0, 9.0, 20.0])
-    assert walk(log_capital, [2, 0, 1, 3], 0.001) == [2, 0]
-    assert walk(log_capital, [2, 0, 1, 3], 0.01) == [2, 0, 1, 3]
+    assert walk(log_capital >= math.log(1_000), [2, 0, 1, 3]) == [2, 0]
+    assert walk(log_capital >= math.log(100), [2, 0, 1, 3]) == [2, 0, 1, 3]
     assert released_candidate([2, 0, 3], 2, [True] * 4) == 2
     assert released_candidate([2, 0, 3], 1, [True] * 4) == 0
     assert released_candidate([2, 0], 2, [True, True, False, True]) == 0
@@ -213,7 +213,7 @@ def test_more_confidence_never_deviates_more(data: st.DataObject, k: int):
     released = []
     for alpha in (0.2, 0.05, 0.01, 0.001, 1e-4, 1e-6):
         chosen = released_candidate(
-            walk(log_capital, order, alpha), primary_candidate(gain, square, rows, alpha), sound
+            walk(log_capital >= math.log(1.0 / alpha), order), primary_candidate(gain, square, rows, alpha), sound
         )
         released.append(-1 if chosen is None else chosen)
     assert released == sorted(released, reverse=True)
@@ -241,7 +241,7 @@ def test_false_releases_of_a_family_stay_below_alpha():
     prior = default_bets(1.0, rows, 0.001).log_prior
     counts = rng.multinomial(rows, p, size=runs)
     capital = np.stack([np.log(np.exp(counts @ one + prior).sum(axis=1)) for one in growth], axis=1)
-    released = sum(bool(walk(one, list(rng.permutation(5)), alpha)) for one in capital)
+    released = sum(bool(walk(one >= math.log(1.0 / alpha), list(rng.permutation(5)))) for one in capital)
     assert released / runs <= alpha
 
 
@@ -255,12 +255,12 @@ def test_estimated_propensities_are_conditional():
     k = result.released
     assert k is not None
     w, r = rows.w[:, k], rows.reward
-    bets = make_plan(validation, 120_000).candidates[k].bets()
+    bets = make_plan(validation, 120_000).gain[k].bets()
     values = []
     for gamma in GAMMAS:
         capital = Capital(bets)
         capital.update((w / (1 + gamma * (np.abs(w - 1) > 0.05)) - 1) * r)
-        values.append(capital.log_value[0])
+        values.append(capital.log_value)
     assert values == sorted(values, reverse=True)
     assert result.gamma <= max(g for g, v in zip(GAMMAS, values, strict=True) if v >= math.log(1000))
 
@@ -272,9 +272,9 @@ def test_gamma_by_hand():
     result, w = judged(plan, rows), rows.w[:, 0]
     passing = []
     for gamma in GAMMAS:
-        capital = Capital(plan.candidates[0].bets())
+        capital = Capital(plan.gain[0].bets())
         capital.update((w / (1 + gamma * (np.abs(w - 1) > 0.05)) - 1) * rows.reward)
-        passing.append(capital.log_value[0] >= math.log(1000))
+        passing.append(capital.log_value >= math.log(1000))
     assert passing == sorted(passing, reverse=True)
     assert result.gamma == GAMMAS[sum(passing) - 1]
     assert result.gamma in GAMMAS[1:-1]

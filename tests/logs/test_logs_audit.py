@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jumar.logs import read_log
+from jumar.logs import evidence_by_unit, read_log
 from jumar.logs.audit import audit
 from jumar.logs.audit_leakage import explained_share
 from jumar.records import Finding
+from jumar.worlds import Notifications
 
 FrameOf = Callable[..., pd.DataFrame]
 
@@ -24,7 +26,7 @@ def findings(frame: pd.DataFrame, **options: Any) -> dict[str, Finding]:
 def test_a_sound_log_has_nothing_but_ok(frame_of: FrameOf) -> None:
     found = findings(frame_of(8_000))
     assert {f.name: f.verdict for f in found.values() if f.verdict != "ok"} == {}
-    assert len(found) == 14
+    assert len(found) == 15
     assert all(f.sentence.endswith(".") for f in found.values())
     assert found["contents"].figures["rows"] == 8_000
     assert "8,000 decisions" in found["contents"].sentence
@@ -66,13 +68,42 @@ def test_rare_actions(frame: pd.DataFrame) -> None:
     assert "'fax' (10)" in finding.sentence
 
 
-def test_an_arm_kept_for_good_is_blocked(frame_of: FrameOf) -> None:
+def test_with_an_arm_kept_for_good_evidence_is_counted_by_unit(frame_of: FrameOf) -> None:
     frame = frame_of(8_000)
+    assert not evidence_by_unit(audit(read_log(frame)))
     first = frame.groupby("user_id")[["action", "propensity"]].transform("first")
     frame[["action", "propensity"]] = first
-    finding = findings(frame)["shared randomness"]
-    assert finding.verdict == "blocked"
-    assert finding.figures["share_repeated"] == 1.0
+    found = findings(frame)
+    assert found["shared randomness"].verdict == "warning"
+    assert found["shared randomness"].figures["share_repeated"] == 1.0
+    assert "counted by unit" in found["shared randomness"].sentence
+    assert evidence_by_unit(found.values())
+    assert "shared randomness" not in findings(frame.drop(columns="user_id"))
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_world_whose_arms_persist_is_counted_by_unit(persistent: bool) -> None:
+    log = read_log(Notifications(persistent=persistent).log(20_000, seed=1))
+    found = {finding.name: finding for finding in audit(log)}
+    assert evidence_by_unit(found.values()) == persistent
+    assert found["calibration"].verdict == "ok"
+    assert found["overlapping rewards"].verdict == "ok"
+    assert "blocked" not in {finding.verdict for finding in found.values()}
+
+
+def test_arms_that_take_turns_share_their_randomness_too(frame_of: FrameOf) -> None:
+    """Each decision by itself is a fair coin, but the second is the opposite of the first."""
+    frame = frame_of(8_000).sort_values(["user_id", "time"], ignore_index=True)
+    place = frame.groupby("user_id").cumcount()
+    coin = frame.user_id.map(hash_bit) + place
+    frame = frame.assign(action=np.where(coin % 2 == 0, "a", "b"), propensity=0.5)
+    found = findings(frame)
+    assert found["shared randomness"].figures["by_unit"] == 1
+    assert found["calibration"].verdict == "ok"
+
+
+def hash_bit(text: str) -> int:
+    return hashlib.md5(text.encode()).digest()[0] & 1
 
 
 def test_habits_that_the_propensities_know_are_fine(frame_of: FrameOf) -> None:

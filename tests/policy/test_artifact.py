@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pandas as pd
@@ -19,6 +20,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import jumar
 from jumar.errors import LogError, PolicyError
 from jumar.improvement import Improvement
+from jumar.policy.artifact import _read_card
 
 
 @pytest.fixture
@@ -150,6 +152,34 @@ def test_an_edited_card_is_refused(copy: Path, old: str, new: str) -> None:
     assert old in text
     (copy / "policy.json").write_text(text.replace(old, new, 1))
     with pytest.raises(PolicyError):
+        jumar.load_policy(copy)
+
+
+def test_a_card_written_before_there_were_prices_is_still_whole(policy: jumar.Policy, tmp_path: Path) -> None:
+    """``card_without_prices.json`` was written by version 0.1 before a card knew ``price`` and ``costs``."""
+    old = Path(__file__).parent / "data" / "card_without_prices.json"
+    assert not {"price", "costs"} & json.loads(old.read_bytes()).keys()
+    card = _read_card(old)
+    assert (card.price, card.costs) == (0.0, [])
+    changed = tmp_path / "policy.json"
+    changed.write_text(old.read_text().replace('"pessimism": 1.0', '"pessimism": 1.0,\n  "price": 0.5'))
+    with pytest.raises(PolicyError, match="changed"):
+        _read_card(changed)
+
+
+def test_a_card_holds_prices_and_costs(policy: jumar.Policy, tmp_path: Path) -> None:
+    card = msgspec.structs.replace(policy.card, price=0.25, costs=[0.0, 1.5])
+    jumar.Policy(card, policy.model).save(tmp_path)
+    assert jumar.load_policy(tmp_path).card == card
+    (tmp_path / "policy.json").write_text((tmp_path / "policy.json").read_text().replace("1.5", "2.5"))
+    with pytest.raises(PolicyError, match="changed"):
+        jumar.load_policy(tmp_path)
+
+
+def test_entries_that_this_version_does_not_know_are_under_the_seal(copy: Path) -> None:
+    card = json.loads((copy / "policy.json").read_bytes())
+    (copy / "policy.json").write_text(json.dumps({"unknown": 1} | card))
+    with pytest.raises(PolicyError, match="changed"):
         jumar.load_policy(copy)
 
 

@@ -21,10 +21,11 @@ from jumar.features.spec import CategoryColumn, IdsColumn, NumberColumn
 from jumar.features.vectors import init_tables, vector_width
 from jumar.learn import FitResult, OneStep
 from jumar.learn.data import block_columns
+from jumar.learn.learned import Learned, pessimistic_advantage
 from jumar.learn.networks import init_stack
 from jumar.policy import Scorer, build_graph
 from jumar.policy.graph import MISSING_TEXT, MISSING_TIME
-from jumar.policy.path import pessimistic_advantage, tilt
+from jumar.policy.path import tilt
 
 ACTIONS, MEMBERS, MOST_ROWS = 3, 4, 8
 SCALE, PESSIMISM, MINIMUM = 0.05, 1.0, (0.02, 0.02, 0.02)
@@ -69,18 +70,8 @@ def learner(spec: FeatureSpec, seed: int = 0) -> OneStep:
     )
 
 
-def graph(learned: OneStep, rates: tuple[float, ...]) -> Any:
-    return build_graph(
-        learned.spec,
-        jax.tree.map(np.asarray, learned.clone),
-        jax.tree.map(np.asarray, learned.value),
-        inverse_temperatures=rates,
-        scale=SCALE,
-        pessimism=PESSIMISM,
-        minimum=MINIMUM,
-        reward_mean=learned.reward_mean,
-        reward_scale=learned.reward_scale,
-    )
+def graph(learned: Learned, rates: tuple[float, ...], **priced: Any) -> Any:
+    return build_graph(learned, inverse_temperatures=rates, scale=SCALE, pessimism=PESSIMISM, minimum=MINIMUM, **priced)
 
 
 @cache
@@ -206,6 +197,26 @@ def test_the_stacked_graph_is_each_single_graph() -> None:
     for place, rate in enumerate(RATES):
         (alone,) = Scorer(graph(learned, (rate,)), SPEC).run(blocks)
         assert_array_equal(together[:, place], alone)
+
+
+PRICES, COSTS = (0.0, 0.03, 0.2), (0.0, 1.0, 2.5)
+
+
+def test_a_priced_graph_is_the_tilt_by_the_advantage_less_price_times_cost() -> None:
+    learned = learner(SPEC)
+    rows = [EMPTY, HARD, EMPTY | {"x": 2.0, "c": "x", "days": 10**15}]
+    blocks = read_blocks(table(rows), SPEC)
+    logits, _ = learned.outputs(columns(SPEC, rows))
+    advantage = learned.advantage(columns(SPEC, rows), PESSIMISM)
+    (together,) = Scorer(graph(learned, RATES, prices=PRICES, costs=COSTS), SPEC).run(blocks)
+    for place, (rate, price) in enumerate(zip(RATES, PRICES, strict=True)):
+        net = (advantage - price * jnp.asarray(COSTS)) / SCALE
+        assert_allclose(together[:, place], tilt(logits, net, rate, jnp.asarray(MINIMUM)), atol=1e-5)
+        (alone,) = Scorer(graph(learned, (rate,), prices=(price,), costs=COSTS), SPEC).run(blocks)
+        assert_allclose(together[:, place], alone, atol=1e-6)
+    (free,) = Scorer(graph(learned, RATES), SPEC).run(blocks)
+    assert_array_equal(together[:, 0], free[:, 0])
+    assert np.abs(together[:, 1] - free[:, 1]).max() > 0.01
 
 
 def test_rows_are_scored_alike_alone_and_in_any_batch() -> None:

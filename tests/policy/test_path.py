@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import softmax
 
+from jumar.learn.learned import pessimistic_advantage
 from jumar.policy.path import (
     advantage_scale,
     deviation,
     exploration_floor,
+    greedy_at_price,
     keep_exploring,
-    pessimistic_advantage,
+    prices_along,
     temperatures_along,
     tilt,
 )
@@ -123,6 +125,112 @@ def test_no_advantage_no_deviation_and_no_failure() -> None:
     logits, _ = random_rows(2)
     temperatures = temperatures_along(jnp.asarray(logits), jnp.zeros_like(logits), jnp.full(4, 0.02), 3)
     assert all(np.isfinite(temperatures))
+
+
+def average_cost(logits: Any, advantage: Any, temperature: float, price: float, costs: Any, floor: Any) -> float:
+    pmf = tilt(logits, advantage - price * np.asarray(costs, np.float32), 1 / temperature, floor)
+    return float((np.asarray(pmf, np.float64) @ np.asarray(costs)).mean())
+
+
+def test_the_price_by_hand() -> None:
+    logits, even = jnp.log(jnp.array([[0.5, 0.5]])), jnp.zeros((1, 2))
+    # 0.5·e^−x / (0.5 + 0.5·e^−x) = 0.2 at x = ln 4, and x = ν/β.
+    prices, met = prices_along(logits, even, jnp.zeros(2), (1.0, 3.0), (0.0, 1.0), 0.2)
+    assert_allclose(prices, [np.log(4.0), 3 * np.log(4.0)], rtol=1e-5)
+    # With a floor of 0.1 and (e^−x/(1 + e^−x) − 0.1)·0.8/0.8 above it, nothing else changes; a cost of 10 is cheaper.
+    prices, met = prices_along(logits, even, jnp.full(2, 0.1), (1.0,), (0.0, 10.0), 2.0)
+    assert_allclose(prices, [np.log(4.0) / 10], rtol=1e-5)
+    assert met.all()
+
+
+@given(SEEDS, st.sampled_from([0.0, 0.02, 0.1]), st.floats(0.3, 1.2))
+@settings(max_examples=30, deadline=None)
+def test_prices_meet_the_cost_and_no_lower_ones_do(seed: int, minimum: float, share: float) -> None:
+    logits, advantage = random_rows(seed, rows=64)
+    floor, costs = jnp.full(4, minimum), (0.0, 1.0, 0.5, 2.0)
+    temperatures = (3.0, 0.5, 0.1, 0.02)
+    most = share * average_cost(logits, advantage, 1e4, 0.0, costs, floor)
+    prices, met = prices_along(jnp.asarray(logits), jnp.asarray(advantage), floor, temperatures, costs, most)
+    for temperature, price, good in zip(temperatures, prices, met, strict=True):
+        cost = average_cost(logits, advantage, temperature, float(price), costs, floor)
+        assert (cost <= most + 1e-4) == good
+        if good and price > 0:
+            less = average_cost(logits, advantage, temperature, 0.98 * float(price), costs, floor)
+            assert most - 1e-2 < cost
+            assert less > most - 1e-5
+        elif good:
+            assert price == 0.0
+
+
+@given(SEEDS, st.sampled_from([0.0, 0.02, 0.1]))
+@settings(max_examples=30, deadline=None)
+def test_a_higher_price_never_costs_more(seed: int, minimum: float) -> None:
+    logits, advantage = random_rows(seed, rows=64)
+    floor, costs = jnp.full(4, minimum), (0.0, 1.0, 0.5, 2.0)
+    for temperature in (3.0, 0.3, 0.03):
+        found = [average_cost(logits, advantage, temperature, nu, costs, floor) for nu in np.linspace(0.0, 4.0, 30)]
+        assert (np.diff(found) <= (2e-6 if minimum == 0 else 1e-3)).all()
+        assert found[-1] < found[0] - 0.05
+
+
+def test_less_cost_takes_a_higher_price() -> None:
+    logits, advantage = random_rows(3, rows=500)
+    floor, costs = jnp.full(4, 0.01), (0.0, 1.0, 1.0, 1.0)
+    prices = [
+        prices_along(jnp.asarray(logits), jnp.asarray(advantage), floor, (0.5,), costs, most)[0][0]
+        for most in (0.9, 0.7, 0.5, 0.3, 0.1)
+    ]
+    assert prices[0] == 0.0
+    assert (np.diff(prices) > 0).all()
+
+
+def test_a_cost_below_the_floor_s_cannot_be_met() -> None:
+    logits, advantage = random_rows(4, rows=200)
+    floor, costs = jnp.full(4, 0.05), (0.0, 1.0, 1.0, 1.0)
+    least = float((np.minimum(softmax(logits, axis=1), 0.05) @ np.asarray(costs)).mean())
+    for most, possible in ((least - 1e-3, False), (least + 1e-3, True)):
+        prices, met = prices_along(jnp.asarray(logits), jnp.asarray(advantage), floor, (1.0, 0.01), costs, most)
+        assert (met == possible).all()
+        for temperature, price in zip((1.0, 0.01), prices, strict=True):
+            assert average_cost(logits, advantage, temperature, price, costs, floor) == pytest.approx(least, abs=2e-3)
+
+
+@pytest.mark.parametrize(("most", "possible"), [(1.0, True), (0.9, False)])
+def test_where_all_actions_cost_the_same_no_price_helps(most: float, possible: bool) -> None:
+    logits, advantage = random_rows(5)
+    prices, met = prices_along(jnp.asarray(logits), jnp.asarray(advantage), jnp.zeros(4), (1.0,), (1.0,) * 4, most)
+    assert prices[0] == 0.0
+    assert met[0] == possible
+
+
+def test_greedy_at_a_price_by_hand() -> None:
+    clone = np.array([[0.5, 0.5, 0.0], [0.97, 0.03, 0.0]])
+    advantage = np.array([[0.0, 0.2, 9.0], [0.0, 0.3, 9.0]])
+    floor, costs = (0.1, 0.1, 0.1), (0.0, 1.0, 1.0)
+    # The floor is (0.1, 0.1, 0) and (0.1, 0.03, 0); the third action is never taken by production.
+    assert_allclose(greedy_at_price(clone, advantage, 0.0, costs, floor), [[0.1, 0.9, 0.0], [0.1, 0.9, 0.0]])
+    assert_allclose(greedy_at_price(clone, advantage, 0.25, costs, floor), [[0.9, 0.1, 0.0], [0.1, 0.9, 0.0]])
+    assert_allclose(greedy_at_price(clone, advantage, 0.5, costs, floor), [[0.9, 0.1, 0.0], [0.97, 0.03, 0.0]])
+
+
+@given(SEEDS)
+@settings(max_examples=20, deadline=None)
+def test_no_policy_above_the_floor_gains_more_at_the_cost_of_greedy(seed: int) -> None:
+    logits, advantage = random_rows(seed)
+    rng = np.random.default_rng(seed)
+    clone, costs, floor = softmax(logits, axis=1), np.array([0.0, 1.0, 0.3, 2.0]), np.full(4, 0.03)
+    greedy = greedy_at_price(clone, advantage, 0.4, list(costs), list(floor))
+    gain, cost = (greedy * advantage).sum(), (greedy @ costs).sum()
+    least = np.minimum(clone, floor)
+    free = 1 - least.sum(axis=1, keepdims=True)
+    for sharpness in (0.3, 1.0, 10.0):
+        other = least + free * softmax(sharpness * (advantage + rng.normal(size=clone.shape)), axis=1)
+        # No λ ≥ 0 lets another policy gain more than the price of what it costs more.
+        assert (other * advantage).sum() - gain <= 0.4 * ((other @ costs).sum() - cost) + 1e-5
+    near = np.asarray(tilt(logits, advantage - 0.4 * costs.astype(np.float32), 1e3, jnp.asarray(floor, jnp.float32)))
+    best = np.sort(advantage - 0.4 * costs, axis=1)
+    clear = best[:, -1] - best[:, -2] > 0.05
+    assert_allclose(near[clear], greedy[clear], atol=1e-5)
 
 
 def test_the_default_floor_explores_no_more_than_production() -> None:

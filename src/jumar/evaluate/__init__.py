@@ -14,16 +14,34 @@ from jumar.evaluate.capital import Bets, Capital, GateError, default_bets
 from jumar.evaluate.certificate import (
     Certificate,
     ChangeSummary,
+    ClaimResult,
     CloneCheck,
     Deviation,
     Finding,
+    Frontier,
     LogSummary,
     RunSummary,
     Segment,
     WalkPoint,
 )
+from jumar.evaluate.claims import Claim
 from jumar.evaluate.clone_check import check_clone
-from jumar.evaluate.estimators import Estimate, Estimator, PairedGain, dm, dr, ips, paired_gain, snips
+from jumar.evaluate.estimators import (
+    Estimate,
+    Estimator,
+    PairedGain,
+    dm,
+    dr,
+    dros,
+    ips,
+    mips,
+    paired_gain,
+    sndr,
+    snips,
+    switch_dr,
+)
+from jumar.evaluate.estimators_mrdr import mrdr
+from jumar.evaluate.estimators_table import estimator_table, marginal_weights
 from jumar.evaluate.gate import CandidatePlan, Gate, GatePlan, GateResult, plan_gate
 from jumar.evaluate.planner import (
     detectable_gain,
@@ -31,6 +49,8 @@ from jumar.evaluate.planner import (
     rows_needed,
     rows_to_explore,
 )
+from jumar.evaluate.star import Star
+from jumar.evaluate.wagers import Trial, Wager
 
 if TYPE_CHECKING:
     from jumar.evaluate.policies import Evaluation
@@ -41,11 +61,14 @@ __all__ = [
     "Capital",
     "Certificate",
     "ChangeSummary",
+    "Claim",
+    "ClaimResult",
     "CloneCheck",
     "Deviation",
     "Estimate",
     "Estimator",
     "Finding",
+    "Frontier",
     "Gate",
     "GateError",
     "GatePlan",
@@ -54,19 +77,29 @@ __all__ = [
     "PairedGain",
     "RunSummary",
     "Segment",
+    "Star",
+    "Trial",
+    "Wager",
     "WalkPoint",
     "check_clone",
     "default_bets",
     "detectable_gain",
     "dm",
     "dr",
+    "dros",
+    "estimator_table",
     "exploration_second_moment",
     "ips",
+    "marginal_weights",
+    "mips",
+    "mrdr",
     "paired_gain",
     "plan_gate",
     "rows_needed",
     "rows_to_explore",
+    "sndr",
     "snips",
+    "switch_dr",
 ]
 
 

@@ -18,24 +18,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jumar.errors import JumarError
-
-Floats: TypeAlias = NDArray[np.float64]
+from jumar.evaluate.growth import Floats, log_growth
 
 LARGEST_BET = 0.95
 _TOLERANCE = 1e-12
-_GROUP = 8  # rows multiplied out into one polynomial of the bet
-_FOLDED = 16  # groups multiplied before one logarithm is taken: 8 · 16 = 128 rows
-_LARGE = 50.0  # (1 + 0.95·50)^128 and 0.05^128 are both far inside float64
-_ROWS_AT_ONCE = 32_768
-# OpenBLAS starts threads above 2^18 multiplications. They spin, and on shared cores that costs thirty times.
-_MULTIPLICATIONS_AT_ONCE = 2**18 - 1
 
 
 class GateError(JumarError):
@@ -74,11 +67,11 @@ class Bets:
                 example=(float(fractions.min()), float(fractions.max()), self.bound),
                 remedy="Use default_bets.",
             )
-        if not abs(log_sum_exp(log_prior)) < 1e-9:
+        if not (np.isfinite(log_prior).all() and abs(log_sum_exp(log_prior)) < 1e-9):
             raise GateError(
-                "the prior weights of the bets must sum to one",
+                "the prior weights of the bets must be positive and sum to one",
                 example=float(np.exp(log_prior).sum()),
-                remedy="Subtract the logarithm of their sum.",
+                remedy="Subtract the logarithm of their sum; leave out a bet that should weigh nothing.",
             )
 
 
@@ -86,6 +79,12 @@ def log_sum_exp(values: Floats) -> float:
     """log Σ exp(values), without overflow."""
     top = float(np.max(values))
     return top if math.isinf(top) else top + math.log(float(np.exp(values - top).sum()))
+
+
+def log_sums_exp(values: Floats) -> Floats:
+    """[...] log Σ exp over the last axis of finite values [..., bets], without overflow."""
+    top = values.max(axis=-1)
+    return top + np.log(np.exp(values - top[..., None]).sum(axis=-1))
 
 
 def default_bets(second_moment: float, rows_planned: int, alpha: float, *, bound: float = 1.0) -> Bets:
@@ -115,7 +114,7 @@ def default_bets(second_moment: float, rows_planned: int, alpha: float, *, bound
     return Bets(np.concatenate([near, wide]) / bound, np.log(prior), bound)
 
 
-class _State(msgspec.Struct, frozen=True):
+class _State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is written to JSON: shortest decimal forms, which read back to the same float64."""
 
     fractions: list[list[float]]
@@ -123,33 +122,48 @@ class _State(msgspec.Struct, frozen=True):
     bound: list[float]
     sums: list[list[float]]
     count: int
+    single: bool
 
 
 class Capital:
-    """Log growth of every bet for one variable d, or for K variables over the same rows.
+    """Log growth of every bet for one variable d, or for K variables over the same rows: a value.
+
+    Capitals of the same bets are added, compared and written to JSON. The state is K·bets sums and a count, and
+    does not grow with the rows.
+
+    Args:
+        bets: one ``Bets`` or fractions [bets] for a single variable, whose ``log_value`` and ``lower_bound`` are
+            floats; a sequence of ``Bets`` or fractions [K, bets] for K variables, where they are arrays [K].
+        log_prior: logarithms of the prior weights of fractions, of their shape or [bets]; even when left out.
+        bound: given with fractions: no variable falls below −bound; a float, or one for each variable.
 
     Attributes:
-        bets: one Bets per variable.
-        sums: [K, bets] Σ log(1 + λ·d).
+        fractions, log_prior, sums: [K, bets] the bets, their prior, and Σ log(1 + λ·d); K is 1 for one variable.
+        bounds: [K].
         count: rows seen.
+
+    Raises:
+        GateError: where a bet lies outside (0, 0.95/bound], or the prior does not sum to one.
     """
 
-    def __init__(self, bets: Bets | Sequence[Bets]) -> None:
-        self.bets = (bets,) if isinstance(bets, Bets) else tuple(bets)
-        if len({one.fractions.size for one in self.bets}) != 1:
-            raise GateError(
-                "all variables of one capital need the same number of bets",
-                example=[one.fractions.size for one in self.bets],
-                remedy="Use default_bets for each of them.",
-            )
+    __hash__ = None  # pyright: ignore[reportAssignmentType]  # it changes in place
+
+    def __init__(
+        self,
+        bets: Bets | Sequence[Bets] | ArrayLike,
+        log_prior: ArrayLike | None = None,
+        *,
+        bound: ArrayLike = 1.0,
+    ) -> None:
+        self.bets, self.single = _as_bets(bets, log_prior, bound)
         self.fractions = np.stack([one.fractions for one in self.bets])
         self.log_prior = np.stack([one.log_prior for one in self.bets])
         self.bounds = np.array([one.bound for one in self.bets])
         self.sums = np.zeros_like(self.fractions)
         self.count = 0
 
-    def update(self, d: ArrayLike) -> None:
-        """Adds rows.
+    def update(self, d: ArrayLike) -> Capital:
+        """Adds rows to this capital, and returns it.
 
         Args:
             d: [rows] for a single variable, or [rows, K].
@@ -157,96 +171,90 @@ class Capital:
         Raises:
             GateError: where d is NaN, infinite or below −bound. Nothing is clamped and nothing was added.
         """
-        values = self._checked(d)
+        values = checked_rows(d, self.bounds)
         growth = [log_growth(values[:, k], self.fractions[k], float(self.bounds[k])) for k in range(len(self.bets))]
         self.sums += np.stack(growth)
         self.count += values.shape[0]
+        return self
 
-    def add_repeated(self, value: float, rows: int) -> None:
+    def add_repeated(self, value: float, rows: int) -> Capital:
         """Adds the same value of every variable on many rows at once, as if each had come by itself."""
-        self._checked(np.full((1, len(self.bets)), value))
+        if rows < 0:
+            raise GateError("a value cannot be repeated a negative number of times", example=rows, remedy="Count up.")
+        checked_rows(np.full((1, len(self.bets)), value), self.bounds)
         self.sums += rows * np.log1p(self.fractions * value)
         self.count += rows
-
-    def _checked(self, d: ArrayLike) -> Floats:
-        values = np.asarray(d, dtype=np.float64)
-        if values.ndim == 1 and len(self.bets) == 1:
-            values = values[:, None]
-        if values.ndim != 2 or values.shape[1] != len(self.bets):
-            raise GateError(
-                f"expected [rows, {len(self.bets)}] values",
-                example=values.shape,
-                remedy="Pass one column for each variable.",
-            )
-        if values.shape[0] == 0:
-            return values
-        # Columns that lie together in memory are reduced and cut into blocks several times faster.
-        values = np.asfortranarray(values)
-        # NaN fails both comparisons: one pass down and one pass up see everything that may be wrong.
-        low, high = values.min(axis=0), values.max(axis=0)
-        if not (np.all(low >= -self.bounds * (1 + _TOLERANCE)) and np.all(high < np.inf)):
-            bad = ~((values >= -self.bounds * (1 + _TOLERANCE)) & (values < np.inf))
-            raise GateError(
-                "a contribution to the gate is not a number, or lies below what its bounds allow",
-                count=int(bad.any(axis=1).sum()),
-                example=float(values[bad][0]),
-                remedy="Rewards must lie within their declared bounds and propensities in (0, 1].",
-            )
-        return values
+        return self
 
     def __add__(self, other: Capital) -> Capital:
         """The capital of both shards, whichever came first."""
-        if (
-            not np.array_equal(self.fractions, other.fractions)
-            or not np.array_equal(self.log_prior, other.log_prior)
-            or not np.array_equal(self.bounds, other.bounds)
-        ):
+        if not isinstance(other, Capital):
+            return NotImplemented
+        if not self._same_bets(other):
             raise GateError(
                 "only capitals of the same bets can be added",
                 remedy="Use the bets of one plan for all shards.",
             )
-        total = Capital(self.bets)
+        total = Capital(self.bets[0] if self.single else self.bets)
         total.sums = self.sums + other.sums
         total.count = self.count + other.count
         return total
 
+    def __eq__(self, other: object) -> bool:
+        """Same bets, same sums, same count, bit for bit."""
+        if not isinstance(other, Capital):
+            return NotImplemented
+        return self._same_bets(other) and self.count == other.count and np.array_equal(self.sums, other.sums)
+
+    def __repr__(self) -> str:
+        return f"Capital(log_value={self.log_value}, count={self.count:,}, bets={self.fractions.shape[1]})"
+
+    def _same_bets(self, other: Capital) -> bool:
+        return (
+            self.single == other.single
+            and np.array_equal(self.fractions, other.fractions)
+            and np.array_equal(self.log_prior, other.log_prior)
+            and np.array_equal(self.bounds, other.bounds)
+        )
+
+    # What is a float for one variable is declared as Any: a type that depends on an argument helps nobody who reads it.
     @property
-    def log_value(self) -> Floats:
-        """[K] log Σ p·Π(1 + λ·d), in nats; 0 before the first row."""
-        return np.array([log_sum_exp(row) for row in self.log_prior + self.sums])
+    def log_value(self) -> Any:
+        """log Σ p·Π(1 + λ·d), in nats, 0 before the first row: a float, or [K] for several variables."""
+        values = log_sums_exp(self.log_prior + self.sums)
+        return float(values[0]) if self.single else values
 
     @property
-    def leading(self) -> Floats:
-        """[K] the bet that holds most of each capital now."""
+    def leading(self) -> Any:
+        """The bet that holds most of the capital now: a float, or [K] for several variables."""
         best = np.argmax(self.log_prior + self.sums, axis=1)
-        return self.fractions[np.arange(best.size), best]
+        values = self.fractions[np.arange(best.size), best]
+        return float(values[0]) if self.single else values
 
-    def lower_bound(self, alpha: float, k: int = 0) -> float:
-        """The smallest average m of variable k that is not refuted: log Σ p·exp(S − n·λ·m) ≤ log(1/α).
+    def lower_bound(self, alpha: ArrayLike, k: int | None = None) -> Any:
+        """The smallest average m that is not refuted: log Σ p·exp(S − n·λ·m) ≤ log(1/α).
 
         The average up to now lies above it, at all looks together, with probability at least 1 − α. It is
         rounded downwards by at most 1e-12, and it is ≥ 0 exactly when the capital has reached 1/α.
+
+        Args:
+            alpha: the error probability in (0, 1]; one for all variables, or [K].
+            k: only this variable.
+
+        Returns:
+            A float for a single variable or a given k, else [K].
         """
-        if not 0 < alpha <= 1:
-            raise GateError("alpha must lie in (0, 1]", example=alpha, remedy="Use 1 − confidence.")
-        low = -float(self.bounds[k])
+        level = np.asarray(alpha, dtype=np.float64)
+        if not np.all((level > 0) & (level <= 1)) or level.ndim > 1:
+            raise GateError("alpha must lie in (0, 1]", example=level.tolist(), remedy="Use 1 − confidence.")
+        which = slice(None) if k is None else [k]
+        log_prior, sums, bounds = self.log_prior[which], self.sums[which], self.bounds[which]
+        target = np.broadcast_to(np.log(1.0 / level), bounds.shape)
         if self.count == 0:
-            return low
-        fractions, start = self.count * self.fractions[k], self.log_prior[k] + self.sums[k]
-        target = math.log(1.0 / alpha)
-        if log_sum_exp(start - fractions * low) <= target:
-            return low
-        # Here no bet has gained anything, so the mixture is at most 1: the answer is below.
-        high = float(np.max(self.sums[k] / fractions))
-        if low < 0.0 < high:  # anchors the bound on the verdict
-            low, high = (0.0, high) if log_sum_exp(start) >= target else (low, 0.0)
-        while high - low > 1e-12 * max(1.0, abs(low)):
-            middle = 0.5 * (low + high)
-            if log_sum_exp(start - fractions * middle) > target:
-                low = middle
-            else:
-                high = middle
-        return low
+            bounds_found = -bounds
+        else:
+            bounds_found = _smallest_average(log_prior, sums, self.count * self.fractions[which], -bounds, target)
+        return float(bounds_found[0]) if self.single or k is not None else bounds_found
 
     def to_json(self) -> bytes:
         """The whole state; ``from_json`` gives back the same bits."""
@@ -257,95 +265,128 @@ class Capital:
                 self.bounds.tolist(),
                 self.sums.tolist(),
                 self.count,
+                self.single,
             )
         )
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Capital:
-        """The state that ``to_json`` wrote."""
-        state = msgspec.json.decode(data, type=_State)
-        bets = [
-            Bets(np.array(fractions), np.array(log_prior), bound)
-            for fractions, log_prior, bound in zip(state.fractions, state.log_prior, state.bound, strict=True)
-        ]
-        capital = cls(bets)
-        capital.sums = np.array(state.sums, dtype=np.float64)
-        capital.count = state.count
+        """The state that ``to_json`` wrote.
+
+        Raises:
+            GateError: where it is not such a state, or contradicts itself.
+        """
+        try:
+            state = msgspec.json.decode(data, type=_State)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise _broken(str(error)) from None
+        variables = len(state.bound)
+        if not variables or any(len(one) != variables for one in (state.fractions, state.log_prior, state.sums)):
+            raise _broken("bets, priors, bounds and sums of different numbers of variables")
+        if state.single and variables > 1:
+            raise _broken(f"a single variable with {variables} bounds")
+        columns = zip(state.fractions, state.log_prior, state.bound, strict=True)
+        bets = [Bets(np.array(one), np.array(prior), bound) for one, prior, bound in columns]
+        capital = cls(bets[0] if state.single else bets)
+        if any(len(one) != capital.fractions.shape[1] for one in state.sums):
+            raise _broken("one sum is needed for each bet")
+        sums = np.array(state.sums, dtype=np.float64)
+        least = state.count * np.log1p(-capital.fractions * capital.bounds[:, None])
+        if state.count < 0 or not np.isfinite(sums).all() or np.any(sums < least * (1 + 1e-9) - 1e-9):
+            raise _broken("sums that no rows can have")
+        if state.count == 0 and sums.any():
+            raise _broken("sums without rows")
+        capital.sums, capital.count = sums, state.count
         return capital
 
 
-def log_growth(d: Floats, fractions: Floats, bound: float = 1.0) -> Floats:
-    """Σ_i log(1 + λ·d_i) for many bets λ at once.
+def checked_rows(d: ArrayLike, bounds: Floats) -> Floats:
+    """[rows, K] values of d in columns, K being the number of bounds; [rows] will do where K is 1.
 
-    Rows with d = 0 cost nothing. Eight rows are multiplied out into one polynomial of the bet, so that one
-    matrix product does the work of all bets; 128 rows share one logarithm. With u = d/bound + 1 ≥ 0 and
-    s = λ·bound the polynomial is Σ_j s^j·(1 − s)^(8−j)·e_j(u), where e_j is the elementary symmetric
-    polynomial: no term is negative, so nothing cancels.
-
-    Args:
-        d: [rows] values ≥ −bound.
-        fractions: [bets] bets in (0, 0.95 / bound].
-        bound: the least value of d is −bound.
-
-    Returns:
-        [bets] sums.
+    Raises:
+        GateError: where a value is NaN, infinite or below −bound.
     """
-    d = d[d != 0.0]
-    stakes = fractions * bound
-    powers = np.arange(_GROUP + 1)
-    weights = stakes[:, None] ** powers * (1.0 - stakes[:, None]) ** (_GROUP - powers)
-    weights /= (weights @ [float(math.comb(_GROUP, j)) for j in powers])[:, None]
-    total = np.zeros_like(fractions)
-    for start in range(0, d.size, _ROWS_AT_ONCE):
-        block = d[start : start + _ROWS_AT_ONCE] / bound
-        large = np.abs(block) > _LARGE
-        if large.any():
-            total += np.log1p(np.multiply.outer(stakes, block[large])).sum(axis=1)
-            block = block[~large]
-        if block.size:
-            total += _moderate_growth(block, weights)
-    return total
+    values = np.asarray(d, dtype=np.float64)
+    if values.ndim == 1 and bounds.size == 1:
+        values = values[:, None]
+    if values.ndim != 2 or values.shape[1] != bounds.size:
+        raise GateError(
+            f"expected [rows, {bounds.size}] values",
+            example=values.shape,
+            remedy="Pass one column for each variable.",
+        )
+    if values.shape[0] == 0:
+        return values
+    # Columns that lie together in memory are reduced and cut into blocks several times faster.
+    values = np.asfortranarray(values)
+    # NaN fails both comparisons: one pass down and one pass up see everything that may be wrong.
+    low, high = values.min(axis=0), values.max(axis=0)
+    if not (np.all(low >= -bounds * (1 + _TOLERANCE)) and np.all(high < np.inf)):
+        bad = ~((values >= -bounds * (1 + _TOLERANCE)) & (values < np.inf))
+        raise GateError(
+            "a contribution to the gate is not a number, or lies below what its bounds allow",
+            count=int(bad.any(axis=1).sum()),
+            example=float(values[bad][0]),
+            remedy="Rewards must lie within their declared bounds and propensities in (0, 1].",
+        )
+    return values
 
 
-def _moderate_growth(block: Floats, weights: Floats) -> Floats:
-    """``log_growth`` of values of moderate size; weights [bets, 9] multiply e_0 … e_8."""
-    whole = _GROUP * _FOLDED
-    u = np.ones(-(-block.size // whole) * whole)
-    u[: block.size] += block
-    symmetric = _elementary_symmetric(u.reshape(_GROUP, -1))
-    columns = max(_MULTIPLICATIONS_AT_ONCE // weights.size // _FOLDED, 1) * _FOLDED
-    total = np.zeros(weights.shape[0])
-    for start in range(0, symmetric.shape[1], columns):
-        total += _log_of_products(weights @ symmetric[:, start : start + columns])
-    return total
+def _as_bets(
+    bets: Bets | Sequence[Bets] | ArrayLike, log_prior: ArrayLike | None, bound: ArrayLike
+) -> tuple[tuple[Bets, ...], bool]:
+    """The bets of every variable, and whether there is a single one that is not in a list."""
+    single = isinstance(bets, Bets)
+    given = [bets] if single else list(bets) if isinstance(bets, Sequence) else []
+    if given and all(isinstance(one, Bets) for one in given):
+        found = tuple(one for one in given if isinstance(one, Bets))
+        if log_prior is not None or not np.array_equal(bound, 1.0):
+            raise GateError("Bets know their prior and bound", remedy="Give a prior or bound with fractions only.")
+    else:
+        fractions = np.asarray(bets, dtype=np.float64)
+        single = fractions.ndim == 1
+        fractions = fractions[None, :] if single else fractions
+        if fractions.ndim != 2 or fractions.size == 0:
+            raise GateError("expected bets [bets] or [K, bets]", example=fractions.shape, remedy="Use default_bets.")
+        prior = np.asarray(-math.log(fractions.shape[1]) if log_prior is None else log_prior, dtype=np.float64)
+        try:
+            prior = np.broadcast_to(prior, fractions.shape)
+            bounds = np.broadcast_to(np.asarray(bound, dtype=np.float64), fractions.shape[:1])
+        except ValueError:
+            raise GateError(
+                "bets need one prior weight for each fraction, and one bound for each variable",
+                example=(fractions.shape, prior.shape, np.shape(bound)),
+                remedy="Pass arrays of the same shape.",
+            ) from None
+        found = tuple(Bets(*one[:2], float(one[2])) for one in zip(fractions, prior, bounds, strict=True))
+    if len({one.fractions.size for one in found}) != 1:
+        raise GateError(
+            "all variables of one capital need the same number of bets",
+            example=[one.fractions.size for one in found],
+            remedy="Use default_bets for each of them.",
+        )
+    return found, single
 
 
-def _log_of_products(product: Floats) -> Floats:
-    """Row sums of logarithms, sixteen columns multiplied before each logarithm."""
-    columns = product.shape[1]
-    folded = columns // _FOLDED
-    while columns > folded:
-        columns //= 2
-        product = product[:, :columns] * product[:, columns:]
-    return np.log(product).sum(axis=1)
+def _smallest_average(log_prior: Floats, sums: Floats, stakes: Floats, low: Floats, target: Floats) -> Floats:
+    """[K] ``Capital.lower_bound`` by bisection; stakes are n·λ [K, bets], no average lies below ``low`` [K]."""
+    start, least = log_prior + sums, low
+
+    def refuted(m: Floats) -> NDArray[np.bool_]:
+        return log_sums_exp(start - stakes * m[:, None]) > target
+
+    passed = log_sums_exp(start) >= target
+    open_ = refuted(low)
+    # At ``high`` no bet has gained anything, so the mixture is at most 1: the answer is below.
+    high = np.max(sums / stakes, axis=1)
+    # Anchors the bound on the verdict.
+    low, high = np.where(passed, 0.0, low), np.where(passed, np.maximum(high, 0.0), np.minimum(high, 0.0))
+    while np.any((wide := high - low > 1e-12 * np.maximum(1.0, np.abs(low))) & (open_ | passed)):
+        middle = 0.5 * (low + high)
+        above = refuted(middle)
+        low, high = np.where(wide & above, middle, low), np.where(wide & ~above, middle, high)
+    return np.where(open_ | passed, low, least)
 
 
-def _elementary_symmetric(u: Floats) -> Floats:
-    """e_0 … e_8 of the eight entries of every column: u [8, groups] gives [9, groups]."""
-    a1, a2 = u[:4] + u[4:], u[:4] * u[4:]
-    b1 = a1[:2] + a1[2:]
-    b2 = a2[:2] + a2[2:] + a1[:2] * a1[2:]
-    b3 = a1[:2] * a2[2:] + a2[:2] * a1[2:]
-    b4 = a2[:2] * a2[2:]
-    (p1, q1), (p2, q2), (p3, q3), (p4, q4) = b1, b2, b3, b4
-    e = np.empty((_GROUP + 1, u.shape[1]))
-    e[0] = 1.0
-    e[1] = p1 + q1
-    e[2] = p2 + q2 + p1 * q1
-    e[3] = p3 + q3 + p1 * q2 + p2 * q1
-    e[4] = p4 + q4 + p1 * q3 + p3 * q1 + p2 * q2
-    e[5] = p1 * q4 + p4 * q1 + p2 * q3 + p3 * q2
-    e[6] = p2 * q4 + p4 * q2 + p3 * q3
-    e[7] = p3 * q4 + p4 * q3
-    e[8] = p4 * q4
-    return e
+def _broken(why: str) -> GateError:
+    return GateError("this is not a saved capital", example=why, remedy="Read it from an undamaged file.")

@@ -13,9 +13,12 @@ from jumar.records import Finding, Record
 __all__ = [
     "Certificate",
     "ChangeSummary",
+    "ClaimResult",
     "CloneCheck",
     "Deviation",
     "Finding",
+    "Frontier",
+    "FrontierPoint",
     "LogSummary",
     "Record",
     "RunSummary",
@@ -42,13 +45,16 @@ class Deviation(Record, frozen=True, kw_only=True):
 
 
 class WalkPoint(Record, frozen=True, kw_only=True):
-    """One candidate on the path from the clone, as measured on gate rows.
+    """One candidate, as measured on gate rows.
 
     ``estimate`` and ``lower_bound`` are average gains per decision in units of the reward;
-    ``validation_gain`` was measured on TRAIN rows that fitted nothing and chose the order of tests.
+    ``validation_gain`` was measured on TRAIN rows that fitted nothing; ``validation_z``, of the weakest claim, chose
+    the order of tests. ``temperature`` is None for a policy that is not on the path, ``name`` says what it is then;
+    ``price`` is what a unit of cost was held to be worth, in units of the reward; ``not_shown`` names the claims that
+    this candidate did not pass.
     """
 
-    temperature: float
+    temperature: float | None
     deviation: Deviation
     validation_gain: float
     validation_z: float
@@ -58,6 +64,42 @@ class WalkPoint(Record, frozen=True, kw_only=True):
     log_capital: float
     verdict: Literal["passed", "failed", "not tested"]
     released: bool
+    name: str = ""
+    price: float = 0.0
+    not_shown: list[str] = []
+
+
+class ClaimResult(Record, frozen=True, kw_only=True):
+    """One claim, tested at the full confidence, in the metric's own units.
+
+    Attributes:
+        kind: "value" (the reward), "metric" (another logged column), "spend" or "budget" (costs of actions).
+        metric, better, margin, most: see ``claims.Claim``.
+        required: whether the verdict needs it; the paired gain is measured in any case.
+        claim: in plain words.
+        production: production's average of the metric, or of its cost, per decision.
+        change: the policy's average less production's, as estimated.
+        estimate: by how much the claim is exceeded, as estimated; negative where it looks false.
+        lower_bound: the least by which it is exceeded, at the policy's share of the error probability.
+        log_capital: in nats; the claim passes at log(1/α).
+        verdict: "passed" or "failed".
+        robust: a doubly-robust variable was used.
+    """
+
+    kind: Literal["value", "metric", "spend", "budget"]
+    metric: str
+    better: Literal["higher", "lower"]
+    margin: float
+    most: float | None
+    required: bool
+    claim: str
+    production: float
+    change: float
+    estimate: float
+    lower_bound: float
+    log_capital: float
+    verdict: Literal["passed", "failed"]
+    robust: bool = False
 
 
 class CloneCheck(Record, frozen=True, kw_only=True):
@@ -92,7 +134,9 @@ class Certificate(Record, frozen=True, kw_only=True):
     """What may be claimed about the policy beside it. See ``docs/statistics.md``.
 
     Gains and values are in units of the reward, per decision; relative figures are fractions of
-    ``production_value`` (None where that is not positive).
+    ``production_value`` (None where that is not positive). ``claims`` holds all that was tested, the paired gain first,
+    ``guardrails`` those of them on other metrics. ``evidence`` says what counted as one piece of evidence, ``pieces``
+    how many there were, ``boosted`` that half of the capital was bet by the booster.
     """
 
     verdict: Literal["certified", "refused", "conditional"]
@@ -109,7 +153,11 @@ class Certificate(Record, frozen=True, kw_only=True):
     temperature: float | None
     deviation: Deviation | None
     gamma: float | None = None
-    guardrails: list[dict[str, float | str]] = []
+    evidence: Literal["decision", "unit"] = "decision"
+    pieces: int = 0
+    boosted: bool = False
+    claims: list[ClaimResult] = []
+    guardrails: list[ClaimResult] = []
     audits: list[Finding] = []
     reasons: list[str] = []
     assumptions: list[str] = []
@@ -155,6 +203,34 @@ class LogSummary(Record, frozen=True, kw_only=True):
     notes: list[str]
 
 
+class FrontierPoint(Record, frozen=True, kw_only=True):
+    """A policy's average cost per decision, and its value with one standard error, in units of the reward."""
+
+    name: str
+    cost: float
+    value: float
+    error: float
+    threshold: float | None = None
+
+
+class Frontier(Record, frozen=True, kw_only=True):
+    """Cost against value: what deciding by the gap between values brings at every threshold, beside other rules.
+
+    Attributes:
+        cost: whose cost it is.
+        points: by falling threshold on the gain that an action must bring per unit of its cost.
+        baselines: other rankings at every cost, by name, in the order of their points.
+        marks: single policies: production, the chosen one.
+        rows: TRAIN rows that fitted nothing and that all of it was estimated on.
+    """
+
+    cost: str
+    points: list[FrontierPoint]
+    baselines: list[FrontierPoint]
+    marks: list[FrontierPoint]
+    rows: int
+
+
 class RunSummary(Record, frozen=True, kw_only=True):
     """Everything the report shows. ``walk`` is ordered from least to most deviation."""
 
@@ -165,3 +241,4 @@ class RunSummary(Record, frozen=True, kw_only=True):
     change: ChangeSummary | None
     log_findings: list[Finding]
     seconds: dict[str, float]
+    frontier: Frontier | None = None

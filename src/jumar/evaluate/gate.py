@@ -1,109 +1,41 @@
 """The gate: what may be released, tested on rows that chose nothing.
 
-In: a GatePlan, then logged rows in one pass with the probabilities that every candidate gives the logged
-action. Out: a GateResult with the walk along the path, findings and plain reasons. Commands and loops
-import this.
+In: a GatePlan, then logged rows in one pass with the probabilities that every candidate gives them. Out: a GateResult
+with the walk along the path, every claim, findings and plain reasons. Commands and loops import this.
 
-The verdict. Candidates are tested in the planned order, each at the full α, up to the first failure. Take
-the first candidate in that order that is truly no better than production: to release it or any later one,
-its own capital must have reached 1/α, which happens with probability ≤ α. Whatever else is demanded of
-those that passed (audits, the primary, effective rows) can only release less.
+The verdict. Candidates are tested in the planned order, each at the full α, up to the first failure; a candidate passes
+where all claims do. Take the first candidate in that order for which some claim is false: to release it or any later
+one, the capital of that very claim must have reached 1/α, which happens with probability ≤ α. Whatever else is demanded
+of those that passed (other claims, audits, the primary, effective rows) can only release less.
 
 Estimated propensities. With the clone's μ̂ in place of μ the claim is conditional. Suppose μ ≤ (1 + Γ)·μ̂ where
-a candidate's probability differs from the clone's by more than 5%, and μ ≤ μ̂ elsewhere. With ŵ = π/μ̂ then
-d ≥ d_Γ = (ŵ/(1 + Γ·[|ŵ − 1| > 0.05]) − 1)·r ≥ −1 row by row, so a walk over capitals on d_Γ vouches for
-V(π) ≥ V(μ). Each Γ of a fixed grid has its own walk; reported is the largest Γ up to which all walks reach
-the released candidate. Were its claim false, the walk at the smallest Γ of the grid whose supposition is true
-would have released it as well: that has probability ≤ α.
+a candidate's probability differs from the clone's by more than 5%, and μ ≤ μ̂ elsewhere. Then the true weight is at
+least ŵ/(1 + Γ·[|ŵ − 1| > 0.05]), and every variable rises with the weight, so a walk over capitals at the lower weight
+vouches for the claims. Each Γ of a fixed grid has its own walk; reported is the largest Γ up to which all walks reach
+the released candidate. Were a claim false, the walk at the smallest Γ of the grid whose supposition is true would have
+released it as well: that has probability ≤ α.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jumar.evaluate.capital import Capital, Floats, GateError
-from jumar.evaluate.certificate import Finding, WalkPoint
-from jumar.evaluate.plan import CandidatePlan, GatePlan, pessimistic, plan_gate
-from jumar.evaluate.reasons import Evidence, need, why
+from jumar.evaluate.claims import ClaimRows
+from jumar.evaluate.evidence import ClaimEvidence, Fold, Predicted, Terms, fold_of
+from jumar.evaluate.plan import CandidatePlan, GatePlan, plan_gate
+from jumar.evaluate.verdict import GateResult, verdict_of
 from jumar.evaluate.weights import WeightAudit
 
-__all__ = [
-    "CandidatePlan",
-    "Gate",
-    "GatePlan",
-    "GateResult",
-    "plan_gate",
-    "released_candidate",
-    "walk",
-]
+__all__ = ["CandidatePlan", "Gate", "GatePlan", "GateResult", "plan_gate"]
 
 _ROUNDING = 1e-6  # probabilities from single-precision policies
 _ROWS_AT_ONCE = 32_768
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """What the gate says.
-
-    Attributes:
-        verdict: "certified", "conditional" (propensities were estimated) or "refused".
-        walk: one point per candidate, from least to most deviation, in units of the reward.
-        released: index of the candidate to release, None when refused.
-        estimate: its average gain per decision in units of the reward, or that of the primary when
-            refused.
-        lower_bound: the bound to print beside it.
-        production_value: mean reward per decision, in units of the reward.
-        gamma: the largest misjudgement of propensities that the verdict survives; None unless conditional.
-        capital: the state of every candidate's bets.
-        findings: the audits of the log, and those of the released candidate (of the primary when refused).
-        reasons: why refused and what would be enough, or what to know about a release, in plain sentences.
-        rows_needed: decisions to judge on that would be enough, see ``reasons.need``; None when unknown.
-        rows: gate rows seen.
-    """
-
-    verdict: Literal["certified", "conditional", "refused"]
-    walk: list[WalkPoint]
-    released: int | None
-    estimate: float
-    lower_bound: float
-    production_value: float
-    gamma: float | None
-    capital: Capital
-    findings: list[Finding]
-    reasons: list[str]
-    rows_needed: int | None
-    rows: int
-
-
-def walk(log_capital: Floats, order: Sequence[int], alpha: float) -> list[int]:
-    """Candidates that pass, in the order of their tests, up to the first that fails.
-
-    Args:
-        log_capital: [K] in nats.
-        order: a permutation of the candidates.
-        alpha: each is tested at this error probability.
-    """
-    passed: list[int] = []
-    for k in order:
-        if log_capital[k] < math.log(1.0 / alpha):
-            break
-        passed.append(k)
-    return passed
-
-
-def released_candidate(passed: Sequence[int], primary: int, sound: Sequence[bool]) -> int | None:
-    """The passed and sound candidate nearest to the primary from the side of less deviation.
-
-    With bets and order that ignore α, fewer candidates pass and the primary moves back as α shrinks. A
-    maximum over a smaller set is no larger: a stricter confidence never releases a larger deviation.
-    """
-    return max((k for k in passed if k <= primary and sound[k]), default=None)
+_NUMBERS_AT_ONCE = 4_000_000
 
 
 class Gate:
@@ -117,16 +49,20 @@ class Gate:
     def __init__(self, plan: GatePlan, actions: Sequence[object] | None = None) -> None:
         self.plan = plan
         self.actions = None if actions is None else [str(one) for one in actions]
-        bets = [one.bets() for one in plan.candidates]
-        self.capitals = [Capital(bets) for _ in plan.gammas]  # the first is the plain d
+        terms = Terms.of(plan)
+        self.claims = [ClaimEvidence(one, terms) for one in plan.claims]
         self.audit = WeightAudit(plan)
-        self.gain = np.zeros((2, len(bets)))  # Σd, Σd²
-        self.reward = np.zeros(2)  # Σr, Σr²
+        self.reward_square = 0.0  # Σr²
 
     @property
     def rows(self) -> int:
         """Rows seen so far."""
         return self.audit.rows
+
+    @property
+    def capital(self) -> Capital:
+        """The bets on the paired gain."""
+        return self.claims[0].capitals[0]
 
     def update(
         self,
@@ -138,6 +74,12 @@ class Gate:
         n_actions: int | None = None,
         untried: ArrayLike | None = None,
         value: ArrayLike | None = None,
+        metrics: ArrayLike | None = None,
+        production: ArrayLike | None = None,
+        implied: bool = False,
+        q: ArrayLike | None = None,
+        unit: ArrayLike | None = None,
+        shuffle: int = 0,
     ) -> None:
         """Adds logged rows. Either all are added or, on an error, none.
 
@@ -150,6 +92,12 @@ class Gate:
             n_actions: checked against the plan when given.
             untried: [rows, K] mass on actions that TRAIN does not hold; taken from a full pmf by itself.
             value: [rows] predicted mean reward of each context on [0, 1], for the audit of weights only.
+            metrics: [rows, metrics] the log's other metrics, rescaled to [0, 1], where claims name them.
+            production: [rows, actions] μ, where the log tells it.
+            implied: it was not logged but follows from the propensities; costs then count by the actions taken.
+            q: [rows, actions] predicted rewards on [0, 1], where the plan holds doubly-robust variables.
+            unit: [rows] codes, where evidence is by unit; rows of one unit together, none in two batches.
+            shuffle: number of the batch, which seeds the booster's shuffle.
 
         Raises:
             GateError: where shapes disagree or a value lies outside its range.
@@ -158,7 +106,8 @@ class Gate:
         r = np.asarray(reward, dtype=np.float64)
         a = np.asarray(action)
         self._check(mu, r, a, n_actions)
-        taken, mass = self._taken(np.asarray(policy), a, untried)
+        pmf = np.asarray(policy)
+        taken, mass = self._taken(pmf, a, untried)
         w = taken / mu[:, None]
         if not np.all(w < np.inf):
             raise GateError(
@@ -168,27 +117,76 @@ class Gate:
             )
         low, high = self.plan.value_low, self.plan.value_high
         v = None if value is None else np.clip((np.asarray(value, dtype=np.float64) - low) / (high - low), 0.0, 1.0)
-        for start in range(0, r.size, _ROWS_AT_ONCE):
-            part = slice(start, start + _ROWS_AT_ONCE)
-            columns = np.asfortranarray(w[part])  # reductions over rows are several times faster
+        measured = self._metrics(metrics, r.size)
+        fresh = Gate(self.plan)  # takes the rows first, so that an error in a later slice leaves this gate as it was
+        rng = np.random.default_rng([self.plan.seed, shuffle])
+        full = pmf if pmf.ndim == 3 else None
+        mu_all = None if production is None else np.asarray(production, dtype=np.float64)
+        predicted = None if q is None else np.clip(np.asarray(q), 0.0, 1.0)
+        for part in self._slices(r.size, 1 if full is None else full[0].size if r.size else 1, unit):
+            rows = ClaimRows(
+                weight=np.asfortranarray(w[part]),  # reductions over rows are several times faster
+                reward=r[part],
+                action=a[part],
+                metrics=None if measured is None else measured[part],
+                pmf=None if full is None else full[part],
+                production=None if mu_all is None or implied else mu_all[part],
+            )
+            codes = None if unit is None else np.asarray(unit)[part]
             known = [None if one is None else one[part] for one in (mass, v)]
-            self._add(columns, r[part], mu[part], a[part], *known)
+            model = Predicted(*(None if one is None else one[part] for one in (predicted, mu_all)))
+            fold = fold_of(self.plan.counted, codes, rows.reward.size)
+            fresh._add(rows, mu[part], fold, known[0], known[1], model, rng)
+        self._take(fresh)
+
+    def _slices(self, rows: int, width: int, unit: ArrayLike | None) -> list[slice]:
+        """Slices of bounded size; where evidence is by unit, none cuts a unit."""
+        size = max(min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // max(width, 1)), 1)
+        ends = np.arange(size, rows, size)
+        if self.plan.evidence == "unit" and unit is not None and rows:
+            codes = np.asarray(unit)
+            starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+            ends = np.unique(starts[np.searchsorted(starts, ends, side="right") - 1])
+            ends = ends[ends > 0]
+        edges = [0, *(int(end) for end in ends), rows]
+        return [slice(start, stop) for start, stop in pairwise(edges) if stop > start]
 
     def _add(
         self,
-        w: Floats,
-        r: Floats,
+        rows: ClaimRows,
         mu: Floats,
-        action: NDArray[np.integer],
+        fold: Fold,
         mass: Floats | None,
         value: Floats | None,
+        predicted: Predicted,
+        rng: np.random.Generator,
     ) -> None:
-        d = (w - 1.0) * r[:, None]
-        for gamma, capital in zip(self.plan.gammas, self.capitals, strict=True):
-            capital.update(d if gamma == 0.0 else pessimistic(d, w, gamma))
-        self.audit.update(w, d, mu, action, mass, value)
-        self.gain += [d.sum(axis=0), np.square(d).sum(axis=0)]
-        self.reward += [r.sum(), np.square(r).sum()]
+        d = self.claims[0].update(rows, fold, predicted, rng)
+        for claim in self.claims[1:]:
+            claim.update(rows, fold, predicted, rng)
+        self.audit.update(rows.weight, d, mu, rows.action, mass, value, fold)
+        self.reward_square += float(np.square(rows.reward).sum())
+
+    def _take(self, other: Gate) -> None:
+        """Adds what another gate of the same plan has seen."""
+        self.claims = [a + b for a, b in zip(self.claims, other.claims, strict=True)]
+        self.audit = self.audit + other.audit
+        self.reward_square += other.reward_square
+
+    def _metrics(self, metrics: ArrayLike | None, rows: int) -> Floats | None:
+        """[rows, metrics], checked where a claim needs them."""
+        needed = 1 + max((one.claim.column for one in self.plan.claims), default=-1)
+        if not needed:
+            return None
+        found = np.zeros((rows, 0)) if metrics is None else np.asarray(metrics, dtype=np.float64)
+        if found.ndim != 2 or found.shape[0] != rows or found.shape[1] < needed:
+            raise GateError(
+                f"the claims need {needed} metrics of every row",
+                example=found.shape,
+                remedy="Pass metrics= with one column for each metric of the log.",
+            )
+        _demand(found, (found >= 0) & (found <= 1 + 1e-12), "metrics", "metrics must lie within their declared bounds")
+        return found
 
     def _check(self, mu: Floats, r: Floats, action: NDArray[np.integer], n_actions: int | None) -> None:
         known = len(self.plan.supported)
@@ -247,101 +245,17 @@ class Gate:
         if self.plan != other.plan:
             raise GateError("only gates of the same plan can be merged", remedy="Use one plan for all shards.")
         total = Gate(self.plan, self.actions)
-        total.capitals = [a + b for a, b in zip(self.capitals, other.capitals, strict=True)]
-        total.audit = self.audit + other.audit
-        total.gain = self.gain + other.gain
-        total.reward = self.reward + other.reward
+        for one in (self, other):
+            total._take(one)
         return total
+
+    def passing(self, gamma: int = 0) -> NDArray[np.bool_]:
+        """[K] candidates for which every claim passes at the full α, at one Γ of the grid."""
+        return np.logical_and.reduce([one.passing(gamma) for one in self.claims if one.claim.required])
 
     def result(self) -> GateResult:
         """The verdict on the rows so far; it may be asked for at any time and any number of times."""
-        plan, capital = self.plan, self.capitals[0]
-        log_capital = capital.log_value
-        passed = walk(log_capital, plan.order, plan.alpha)
-        log_findings = self.audit.findings(self.actions)
-        blocked = any(one.verdict == "blocked" for one in log_findings)
-        own = [self._own_findings(k) for k in range(len(plan.candidates))]
-        sound = [not blocked and all(one.verdict != "blocked" for one in found) for found in own]
-        released = released_candidate(passed, plan.primary, sound)
-        points = self._walk_points(log_capital, passed, released)
-        shown = plan.primary if released is None else released
-        evidence = self._evidence(len(passed), released)
-        gamma, verdict = None, "refused"
-        if released is not None:
-            verdict = "conditional" if plan.estimated_propensities else "certified"
-            gamma = self._gamma(released) if plan.estimated_propensities else None
-        return GateResult(
-            verdict=verdict,
-            walk=points,
-            released=released,
-            estimate=points[shown].estimate,
-            lower_bound=points[shown].lower_bound if gamma is None else self._bound_at(gamma, shown),
-            production_value=plan.reward_low + self._scale * float(self.reward[0]) / max(self.rows, 1),
-            gamma=gamma,
-            capital=capital,
-            findings=[*log_findings, *own[shown]],
-            reasons=why(plan, evidence, log_findings, own[shown], gamma),
-            rows_needed=wanted.rows if (wanted := need(plan, evidence)) else None,
-            rows=self.rows,
-        )
-
-    @property
-    def _scale(self) -> float:
-        return self.plan.reward_high - self.plan.reward_low
-
-    def _own_findings(self, k: int) -> list[Finding]:
-        capital = self.capitals[0]
-        best = int(np.argmax(capital.log_prior[k] + capital.sums[k]))
-        growth = float(capital.sums[k, best])
-        return self.audit.of_candidate(k, float(capital.fractions[k, best]), growth, self.actions)
-
-    def _walk_points(self, log_capital: Floats, passed: Sequence[int], released: int | None) -> list[WalkPoint]:
-        plan, points = self.plan, []
-        for k, candidate in enumerate(plan.candidates):
-            place = plan.order.index(k)
-            tested = "failed" if place == len(passed) else "not tested"
-            points.append(
-                WalkPoint(
-                    temperature=candidate.temperature,
-                    deviation=self.audit.deviation(k),
-                    validation_gain=self._scale * candidate.validation_gain,
-                    validation_z=candidate.validation_z,
-                    test_order=place,
-                    estimate=self._scale * float(self.gain[0, k]) / max(self.rows, 1),
-                    lower_bound=self._scale * self.capitals[0].lower_bound(plan.bound_alpha[k], k),
-                    log_capital=float(log_capital[k]),
-                    verdict="passed" if k in passed else tested,
-                    released=k == released,
-                )
-            )
-        return points
-
-    def _gamma(self, released: int) -> float:
-        """The largest Γ of the grid up to which every walk reaches the released candidate."""
-        plan, reached = self.plan, 0.0
-        for gamma, order, capital in zip(plan.gammas, plan.gamma_orders, self.capitals, strict=True):
-            if released not in walk(capital.log_value, order, plan.alpha):
-                break
-            reached = gamma
-        return reached
-
-    def _bound_at(self, gamma: float, k: int) -> float:
-        """The lower bound that holds under the same supposition as the conditional verdict."""
-        capital = self.capitals[self.plan.gammas.index(gamma)]
-        return self._scale * capital.lower_bound(self.plan.bound_alpha[k], k)
-
-    def _evidence(self, passed: int, released: int | None) -> Evidence:
-        """What the reasons are made of; figures of the first candidate tested are in [0, 1]."""
-        rows = max(self.rows, 1)
-        return Evidence(
-            rows=self.rows,
-            gate_gain=float(self.gain[0, self.plan.order[0]]) / rows,
-            reward_mean=float(self.reward[0]) / rows,
-            reward_square=float(self.reward[1]) / rows,
-            deterministic=self.rows > 0 and self.audit.uncertain_rows == 0,
-            passed=passed,
-            released=released,
-        )
+        return verdict_of(self)
 
 
 def _demand(values: NDArray, good: NDArray[np.bool_], column: str, what: str) -> None:

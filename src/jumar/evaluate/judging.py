@@ -1,6 +1,6 @@
-"""Running the gate: candidates scored on TRAIN rows that fitted nothing, then once on the rows of the gate.
+"""Running the gate: contestants scored on TRAIN rows that fitted nothing, then once on the rows of the gate.
 
-In: a ``Log``, ``Candidates``, a ``GatePlan``. Out: what the plan is made of, and the ``GateResult``.
+In: a ``Log``, ``Contestants``, a ``GatePlan``. Out: what the plan is made of, and the ``Gate``.
 Rows stream; batches are scored on a few threads and their gates merged in order.
 """
 
@@ -8,50 +8,66 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jumar.evaluate.claims import ClaimRows
+from jumar.evaluate.contestants import Contestants
+from jumar.evaluate.evidence import Fold, fold_of
 from jumar.evaluate.gate import Gate
 from jumar.evaluate.plan import GatePlan
-from jumar.features import Blocks, read_blocks
+from jumar.features import Blocks
 from jumar.features.raw import stack_blocks
 from jumar.learn.data import unit_codes
 from jumar.logs import Log
+from jumar.logs.arrays import metric_values, production_pmf, unit_starts
 from jumar.policy import in_order
-from jumar.policy.candidates import Candidates
-from jumar.policy.scorer import Scorer
 
-VALIDATION_ROWS, VALIDATION_NUMBERS = 300_000, 20_000_000
+VALIDATION_ROWS, VALIDATION_NUMBERS = 300_000, 60_000_000
 LEAST_ESTIMATE = 1e-6  # an estimated propensity is read as no less: a smaller weight errs towards refusing
 LARGEST_BATCH, NUMBERS_PER_BATCH = 65_536, 8_000_000
 LEAST_RANGE = 1e-6
-OUTPUTS = ("pmf", "clone", "q")
 Rows = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Some logged rows and what candidates and clone say about them.
+    """Some logged rows and what contestants and clone say about them.
 
     Attributes:
-        taken: [rows, K] probability of the logged action under each candidate.
-        clone: [rows, actions].
-        value: [rows] mean reward that the model expects under the clone, on [0, 1].
+        pmf: [rows, K, actions] of every contestant, in single precision.
+        taken: [rows, K] probability of the logged action under each.
+        clone, q, advantage: [rows, actions], see ``Scores``.
         propensity: [rows] logged, or the clone's probability of the logged action.
+        production: [rows, actions] μ, logged or implied; None where the log does not tell.
         reward: [rows] in [0, 1]; ``action``: [rows]; ``unit``: [rows] codes.
+        metrics: [rows, metrics] in [0, 1]; None where there are none.
+        implied: production follows from the propensities and was not logged.
         blocks: the features.
     """
 
+    pmf: NDArray[np.float32]
     taken: NDArray[np.float64]
     clone: NDArray[np.float64]
-    value: NDArray[np.float64]
+    q: NDArray[np.float64]
+    advantage: NDArray[np.float64]
     propensity: NDArray[np.float64]
+    production: NDArray[np.float64] | None
     reward: NDArray[np.float64]
     action: NDArray[np.int64]
     unit: NDArray[np.int64]
+    metrics: NDArray[np.float64] | None
+    implied: bool
     blocks: Blocks
+
+    @cached_property
+    def value(self) -> NDArray[np.float64]:
+        """[rows] mean reward that the model expects under the clone, on [0, 1]."""
+        return (self.clone * self.q).sum(axis=1)
 
     @property
     def value_range(self) -> tuple[float, float]:
@@ -59,89 +75,154 @@ class Scored:
         low, high = (float(f"{x:.6g}") for x in np.quantile(self.value, (0.02, 0.98)))
         return (low, high) if high - low > LEAST_RANGE else (low - 0.5, low + 0.5)
 
-    @property
+    @cached_property
     def weight(self) -> NDArray[np.float64]:
         """w = π(a|x)/μ(a|x), [rows, K]."""
         return self.taken / self.propensity[:, None]
 
     @property
-    def gain(self) -> NDArray[np.float64]:
-        """d = (w − 1)·r, [rows, K]."""
-        return (self.weight - 1.0) * self.reward[:, None]
-
-
-def score_validation(log: Log, candidates: Candidates) -> Scored:
-    """Score the candidates on part "validate", on about ``VALIDATION_ROWS`` rows of it at the most."""
-    scorer = candidates.scorer(*OUTPUTS)
-
-    def score(batch: pa.RecordBatch) -> Scored:
-        blocks = read_blocks(batch, candidates.spec)
-        pmf, clone, q = scorer.run(blocks)
-        action = np.asarray(batch.column("__action")).astype(np.int64)
-        policies = pmf.reshape(len(pmf), len(candidates.temperatures), -1)
-        return Scored(
-            taken=np.take_along_axis(policies, action[:, None, None], axis=2)[..., 0],
-            clone=clone,
-            value=(clone * q).sum(axis=1),
-            propensity=_propensity(batch, clone, action),
-            reward=np.asarray(batch.column("__reward")),
-            action=action,
-            unit=unit_codes(batch.column("__hash")).astype(np.int64),
-            blocks=blocks,
+    def claim_rows(self) -> ClaimRows:
+        """The rows as claims take them."""
+        return ClaimRows(
+            weight=self.weight,
+            reward=self.reward,
+            action=self.action,
+            metrics=self.metrics,
+            pmf=self.pmf,
+            production=None if self.implied else self.production,
         )
 
-    most = min(VALIDATION_ROWS, VALIDATION_NUMBERS // len(log.schema.actions))
+    def fold(self, most_per_unit: int | None) -> Fold:
+        """From rows to pieces of evidence."""
+        return fold_of(most_per_unit, self.unit, len(self.reward))
+
+
+def score_validation(log: Log, contestants: Contestants, most_per_unit: int | None = None) -> Scored:
+    """Score the contestants on part "validate", on about ``VALIDATION_ROWS`` rows of it at the most.
+
+    Args:
+        log: the log.
+        contestants: K of them.
+        most_per_unit: where evidence is by unit: rows come unit by unit, no more than so many of each.
+    """
+    run, actions = contestants.scorer(), len(log.schema.actions)
+
+    def score(batch: pa.RecordBatch) -> tuple[dict[str, NDArray[Any]], Blocks]:
+        scores = run(batch)
+        action = np.asarray(batch.column("__action")).astype(np.int64)
+        found = {
+            "pmf": scores.pmf.astype(np.float32),
+            "taken": np.take_along_axis(scores.pmf, action[:, None, None], axis=2)[..., 0],
+            "clone": scores.clone,
+            "q": np.clip(scores.q, 0.0, 1.0),
+            "advantage": scores.advantage,
+            "propensity": _propensity(batch, scores.clone, action),
+            "reward": np.asarray(batch.column("__reward")),
+            "action": action,
+            "unit": unit_codes(batch.column("__hash")).astype(np.int64),
+        }
+        optional = {
+            "production": production_pmf(batch, actions) if log.schema.has_propensities else None,
+            "metrics": metric_values(batch, len(log.metrics)),
+        }
+        return found | {name: values for name, values in optional.items() if values is not None}, scores.blocks
+
+    most = min(VALIDATION_ROWS, VALIDATION_NUMBERS // (actions * len(contestants)))
     share = min(1.0, most / max(log.rows_in("validate"), 1))
-    size = batch_rows(candidates, len(log.schema.actions))
-    kept = list(in_order(score, log.batches("validate", batch_rows=size, share=share)))
-    names = ("taken", "clone", "value", "propensity", "reward", "action", "unit")
-    joined = {name: np.concatenate([getattr(piece, name) for piece in kept]) for name in names}
-    return Scored(**joined, blocks=stack_blocks([piece.blocks for piece in kept]))
+    size = batch_rows(contestants, actions)
+    batches = log.batches("validate", batch_rows=size, share=share, **_in_units(most_per_unit))
+    kept = list(in_order(score, batches))
+    joined: dict[str, Any] = {name: np.concatenate([piece[name] for piece, _ in kept]) for name in kept[0][0]}
+    if most_per_unit is not None:  # codes of 32 bits may meet by chance: units are told apart by where they lie
+        joined["unit"] = np.cumsum(np.r_[0, joined["unit"][1:] != joined["unit"][:-1]])
+    return Scored(
+        production=joined.pop("production", None),
+        metrics=joined.pop("metrics", None),
+        **joined,
+        implied=log.schema.roles.pmf is None,
+        blocks=stack_blocks([blocks for _, blocks in kept]),
+    )
 
 
-def run_gate(log: Log, candidates: Candidates, plan: GatePlan, seen: Rows | None = None) -> Gate:
+def run_gate(log: Log, contestants: Contestants, plan: GatePlan, seen: Rows | None = None) -> Gate:
     """Pass once over part "gate".
 
     Args:
         log: the log.
-        candidates: what the plan was made for.
+        contestants: what the plan was made for.
         plan: frozen before.
         seen: told how many rows have been judged.
     """
-    scorer: Scorer = candidates.scorer(*OUTPUTS)
-    names = [str(action) for action in log.schema.actions]
-
-    def judge(batch: pa.RecordBatch) -> Gate:
-        pmf, clone, q = scorer.run(read_blocks(batch, candidates.spec))
-        action = np.asarray(batch.column("__action")).astype(np.int64)
-        part = Gate(plan, names)
-        part.update(
-            pmf.reshape(len(pmf), len(candidates.temperatures), -1),
-            propensity=_propensity(batch, clone, action),
-            reward=np.asarray(batch.column("__reward")),
-            action=action,
-            value=(clone * q).sum(axis=1),
-        )
-        return part
-
-    gate = Gate(plan, names)
-    for part in in_order(judge, _gate_batches(log, candidates)):
+    gate = Gate(plan, [str(action) for action in log.schema.actions])
+    for part in judged(log, contestants, plan, _gate_batches(log, contestants, plan)):
         gate = gate.merge(part)
         if seen is not None:
             seen(gate.rows)
     return gate
 
 
-def batch_rows(candidates: Candidates, actions: int) -> int:
+def judged(log: Log, contestants: Contestants, plan: GatePlan, batches: Iterator[pa.RecordBatch]) -> Iterator[Gate]:
+    """A gate for every batch of canonical rows, in order.
+
+    Args:
+        log: whose rows they are.
+        contestants: what the plan was made for.
+        plan: frozen before.
+        batches: with all columns that the contestants decide on and the claims look at.
+    """
+    run, names = contestants.scorer(), [str(action) for action in log.schema.actions]
+    told = log.schema.has_propensities and not plan.estimated_propensities
+
+    def judge(numbered: tuple[int, pa.RecordBatch]) -> Gate:
+        number, batch = numbered
+        scores = run(batch)
+        action = np.asarray(batch.column("__action")).astype(np.int64)
+        part = Gate(plan, names)
+        part.update(
+            scores.pmf,
+            propensity=_propensity(batch, scores.clone, action),
+            reward=np.asarray(batch.column("__reward")),
+            action=action,
+            value=(scores.clone * scores.q).sum(axis=1),
+            metrics=metric_values(batch, len(log.metrics)),
+            production=production_pmf(batch, len(names)) if told else None,
+            implied=log.schema.roles.pmf is None,
+            q=scores.q,
+            unit=_units(batch) if plan.evidence == "unit" else None,
+            shuffle=number,
+        )
+        return part
+
+    return in_order(judge, enumerate(batches))
+
+
+def batch_rows(contestants: Contestants, actions: int) -> int:
     """Rows of a batch such that its pmfs stay within a few tens of megabytes."""
-    return int(np.clip(NUMBERS_PER_BATCH // (len(candidates.temperatures) * actions), 256, LARGEST_BATCH))
+    return int(np.clip(NUMBERS_PER_BATCH // (len(contestants) * actions), 256, LARGEST_BATCH))
 
 
-def _gate_batches(log: Log, candidates: Candidates) -> Iterator[pa.RecordBatch]:
+def _gate_batches(log: Log, contestants: Contestants, plan: GatePlan) -> Iterator[pa.RecordBatch]:
     """The gate's rows, with the columns that matter."""
-    wanted = ["__action", "__reward", *candidates.spec.columns]
-    columns = ["__propensity", *wanted] if log.schema.has_propensities else wanted
-    return log.batches("gate", columns=columns, batch_rows=batch_rows(candidates, len(log.schema.actions)))
+    wanted = ["__action", "__reward", *log.metric_columns, *contestants.columns]
+    if log.schema.has_propensities:
+        wanted.append("__propensity")
+    if log.schema.roles.pmf is not None:
+        wanted.append("__pmf")
+    if plan.evidence == "unit":
+        wanted.append("__hash")
+    size = batch_rows(contestants, len(log.schema.actions))
+    return log.batches("gate", columns=wanted, batch_rows=size, **_in_units(plan.counted))
+
+
+def _in_units(most_per_unit: int | None) -> dict[str, Any]:
+    """How ``Log.batches`` is asked for rows unit by unit."""
+    return {} if most_per_unit is None else {"by_unit": True, "most_per_unit": most_per_unit}
+
+
+def _units(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """[rows] which unit of the batch a row belongs to; rows of a unit lie together."""
+    starts = unit_starts(batch.column("__hash"))
+    return np.repeat(np.arange(len(starts)), np.diff(starts, append=batch.num_rows))
 
 
 def _propensity(batch: pa.RecordBatch, clone: NDArray[np.float64], action: NDArray[np.int64]) -> NDArray[np.float64]:

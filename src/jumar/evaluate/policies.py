@@ -7,7 +7,7 @@ releases anything.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -15,11 +15,15 @@ import numpy as np
 import pyarrow as pa
 
 from jumar.errors import LogError, OptionError, PolicyError
-from jumar.evaluate.certificate import Deviation, Record
+from jumar.evaluate.certificate import ClaimResult, Deviation, Record
+from jumar.evaluate.claims import Asked, Claim, ClaimRows, claims_on, several_words
 from jumar.evaluate.estimators import MOST_CONFIDENCE, Estimate, Estimator
+from jumar.evaluate.evidence import ClaimEvidence, Predicted, Terms
+from jumar.evaluate.wagers import ClaimPlan, open_wager
 from jumar.features import read_blocks
 from jumar.learn.data import unit_codes
 from jumar.logs import Log, read_for
+from jumar.logs.arrays import metric_values, production_pmf
 from jumar.logs.split import PARTS
 from jumar.policy import Policy, Scorer, in_order, load_policy
 
@@ -35,12 +39,13 @@ class Evaluation(Record, frozen=True, kw_only=True):
         rows, rows_left_out: decisions used, and those of units that the policy was fitted on.
         confidence: of every interval and of the bound.
         production: the logged mean reward.
-        ips, snips, dm, dr: the policy's value by four estimators.
+        ips, snips, dm, dr, sndr, switch_dr, dros: the policy's value by seven estimators.
         gain: V(π) − V(μ), paired, with a two-sided interval for many rows.
         gain_bound: the same with a lower bound that holds for any number of rows.
         deviation: how far the policy is from production on these rows.
         estimated_propensities: no propensities were logged; the clone's stand in, and nothing is guaranteed.
         notes: what was assumed, in plain sentences.
+        claims: what was asked of the policy, each tested at ``confidence`` by bets that are constants of the program.
     """
 
     policy: str
@@ -52,11 +57,15 @@ class Evaluation(Record, frozen=True, kw_only=True):
     snips: Estimate
     dm: Estimate
     dr: Estimate
+    sndr: Estimate
+    switch_dr: Estimate
+    dros: Estimate
     gain: Estimate
     gain_bound: Estimate
     deviation: Deviation
     estimated_propensities: bool
     notes: list[str]
+    claims: list[ClaimResult] = []
 
 
 class _Weights:
@@ -91,6 +100,11 @@ def evaluate(
     *,
     confidence: float = 0.95,
     rows: Literal["unseen", "all"] = "unseen",
+    margin: float = 0.0,
+    gain: float = 0.0,
+    guardrail: Sequence[str] = (),
+    reduce: Sequence[str] = (),
+    budget: str | None = None,
 ) -> Evaluation:
     """Estimate the value of a policy from a log that another policy wrote.
 
@@ -101,9 +115,11 @@ def evaluate(
         confidence: of every interval and of the bound.
         rows: "unseen" leaves out all units of the half of the hash range that the policy was fitted on, so that no
             estimate is flattered; "all" uses every row, right only for a log with none of the rows it was fitted on.
+        margin, gain, guardrail, reduce, budget: claims to test, as ``improve`` takes them.
 
     Raises:
         LogError: the log does not fit the policy, or no row is left.
+        OptionError: a claim that is not understood, or does not fit the log.
         PolicyError: the folder holds no sound policy.
     """
     if not 0.5 <= confidence <= MOST_CONFIDENCE:
@@ -113,24 +129,36 @@ def evaluate(
             remedy="Try --confidence 0.95.",
         )
     chosen = policy if isinstance(policy, Policy) else load_policy(policy)
-    opened = read_for(chosen.card.log_schema, log, need="decisions")
+    asked = Asked(margin, gain, several_words(guardrail), several_words(reduce), budget)
+    opened = read_for(chosen.card.log_schema, log, need="decisions", metrics=asked.metrics)
+    tests = _tests(claims_on(opened, asked), 1.0 - confidence)
     roles = opened.schema.roles
     logged = opened.schema.has_propensities
     estimator = Estimator(clustered=roles.unit is not None, confidence=confidence)
     weights = _Weights()
     scorer = chosen.scorer(*OUTPUTS)
-    for part, w in in_order(
-        lambda batch: _judge(batch, chosen, scorer, confidence, roles.unit), _batches(opened, chosen, rows)
-    ):
+
+    def judge(batch: pa.RecordBatch) -> tuple[Estimator, np.ndarray, list[ClaimEvidence]]:
+        return _judge(batch, chosen, scorer, confidence, roles.unit, opened, tests)
+
+    for part, w, evidence in in_order(judge, _batches(opened, chosen, rows)):
         estimator = estimator.merge(part)
         weights.update(w)
+        tests = [one + more for one, more in zip(tests, evidence, strict=True)]
     if not weights.rows:
         raise LogError(
             "No decision is left to evaluate on: all belong to units that the policy was fitted on",
             count=opened.rows,
             remedy="Evaluate on another log, or on all rows with --rows all if this log is new to the policy.",
         )
-    return _evaluation(chosen, opened, estimator, weights, confidence, rows, logged)
+    found = _evaluation(chosen, opened, estimator, weights, confidence, rows, logged)
+    return msgspec.structs.replace(found, claims=[one.result(0) for one in tests])
+
+
+def _tests(claims: Sequence[Claim], alpha: float) -> list[ClaimEvidence]:
+    """Nothing seen yet of any claim."""
+    terms = Terms(alpha, (alpha,))
+    return [ClaimEvidence(ClaimPlan(claim=claim, wagers=[open_wager(claim.bound)]), terms) for claim in claims]
 
 
 def _batches(log: Log, policy: Policy, rows: Literal["unseen", "all"]) -> Iterator[pa.RecordBatch]:
@@ -147,9 +175,15 @@ def _batches(log: Log, policy: Policy, rows: Literal["unseen", "all"]) -> Iterat
 
 
 def _judge(
-    batch: pa.RecordBatch, policy: Policy, scorer: Scorer, confidence: float, unit: str | None
-) -> tuple[Estimator, np.ndarray]:
-    """The estimator's sums, and the weights, of one batch."""
+    batch: pa.RecordBatch,
+    policy: Policy,
+    scorer: Scorer,
+    confidence: float,
+    unit: str | None,
+    log: Log,
+    tests: Sequence[ClaimEvidence],
+) -> tuple[Estimator, np.ndarray, list[ClaimEvidence]]:
+    """The estimator's sums, the weights, and the evidence of every claim, of one batch."""
     pmf, clone, q = scorer.run(read_blocks(batch, policy.card.features))
     action = np.asarray(batch.column("__action")).astype(np.int64)[:, None]
     logged = "__propensity" in batch.schema.names
@@ -163,7 +197,18 @@ def _judge(
         direct=(pmf * q).sum(axis=1),
         unit=unit_codes(batch.column("__hash")).astype(np.int64) if unit is not None else None,
     )
-    return part, w
+    judged = ClaimRows(
+        weight=w[:, None],
+        reward=np.asarray(batch.column("__reward")),
+        action=action[:, 0],
+        metrics=metric_values(batch, len(log.metrics)),
+        pmf=pmf[:, None, :],
+        production=production_pmf(batch, pmf.shape[1]) if "__pmf" in batch.schema.names else None,
+    )
+    evidence = [ClaimEvidence(one.planned, one.terms) for one in tests]
+    for one in evidence:
+        one.update(judged, lambda values: values, Predicted(), np.random.default_rng(0))
+    return part, w, evidence
 
 
 def _evaluation(
@@ -187,6 +232,10 @@ def _evaluation(
         notes.append("No propensities were logged: the clone's stand in for them, and no bound is guaranteed.")
     notes.append("The interval of the direct method does not know how wrong its model is.")
     notes.append(
+        f"Switch-DR trusts that model where weights exceed {estimator.tau:g}, and DRos the more of it the larger a "
+        f"weight is, half at {estimator.lam**0.5:g}: where it is wrong there, their intervals do not know it."
+    )
+    notes.append(
         "On the log that a policy was certified on, its certificate counts: these figures were not fixed before."
     )
 
@@ -203,6 +252,9 @@ def _evaluation(
         snips=value(estimator.snips()),
         dm=value(estimator.dm()),
         dr=value(estimator.dr()),
+        sndr=value(estimator.sndr()),
+        switch_dr=value(estimator.switch_dr()),
+        dros=value(estimator.dros()),
         gain=in_units(paired.interval, high - low, 0.0),
         gain_bound=in_units(paired.guaranteed, high - low, 0.0),
         deviation=weights.deviation(),

@@ -10,9 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jumar.evaluate.certificate import Finding
-from jumar.evaluate.plan import CandidatePlan, GatePlan
+from jumar.evaluate.certificate import ClaimResult, Finding
+from jumar.evaluate.plan import GatePlan
 from jumar.evaluate.planner import detectable_gain, rows_needed, rows_to_explore
+from jumar.evaluate.wagers import Wager
 
 _HOPED_FOR = 0.05  # the relative gain that is supposed where none could be measured
 _LEAST_Z = 1.0  # a measured gain within its own error is no basis for a plan
@@ -24,21 +25,25 @@ class Evidence:
 
     Attributes:
         rows: how many.
-        gate_gain: mean d of the candidate that is tested first.
+        per_piece: rows for each piece of evidence; 1 unless evidence is by unit.
+        gate_gain: mean gain per decision of the candidate that is tested first.
         reward_mean: mean reward.
         reward_square: mean squared reward.
         deterministic: no decision could have been another.
         passed: how many candidates passed their tests.
         released: index of the candidate to release, None when refused.
+        failed: required claims that the primary did not pass.
     """
 
     rows: int
+    per_piece: float
     gate_gain: float
     reward_mean: float
     reward_square: float
     deterministic: bool
     passed: int
     released: int | None
+    failed: Sequence[ClaimResult] = ()
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,15 @@ def need(plan: GatePlan, evidence: Evidence) -> Need | None:
     if evidence.released is not None or evidence.deterministic or evidence.rows == 0:
         return None
     supposed = _HOPED_FOR * evidence.reward_mean
-    first = plan.candidates[plan.order[0]]
-    measured = evidence.gate_gain > _LEAST_Z * _error(first, evidence)
+    first = plan.gain[plan.order[0]]
+    measured = evidence.gate_gain > _LEAST_Z * _error(plan, first, evidence)
     gain = evidence.gate_gain if measured else supposed
     # A candidate near production could never gain five per cent; those that could deviate, and weigh, more.
-    moment = first.second_moment if measured else max(one.second_moment for one in plan.candidates)
+    moment = first.second_moment if measured else max(one.second_moment for one in plan.gain)
     if gain <= 0:
         return None
-    rows = _rounded(rows_needed(gain, moment, plan.alpha))
+    pieces = rows_needed(gain * evidence.per_piece / plan.most_per_unit, moment, plan.alpha)
+    rows = _rounded(pieces * evidence.per_piece)
     return Need(rows, gain, measured) if rows > evidence.rows else None
 
 
@@ -104,16 +110,20 @@ def why(
         return blocked
     own = [one.sentence for one in own_findings if one.verdict == "blocked"]
     if evidence.passed == 0:
-        return [_weak(plan, evidence), *own]
+        others = [one for one in evidence.failed if one.kind != "value" or one.margin]
+        value = any(one.kind == "value" for one in evidence.failed) or not evidence.failed
+        return [*([_weak(plan, evidence)] if value else []), *(_unshown(plan, one) for one in others), *own]
     return own or ["Only policies passed that deviate more than the one that promised most; none is released."]
 
 
 def _weak(plan: GatePlan, evidence: Evidence) -> str:
     """The evidence did not suffice: no gain, a gain that vanished, or too few rows for what was measured."""
     scale = plan.reward_high - plan.reward_low
-    first = plan.candidates[plan.order[0]]
-    hoped, measured = (f"{scale * gain:+.4g} per decision" for gain in (first.validation_gain, evidence.gate_gain))
-    if first.validation_gain <= 0:
+    first = plan.gain[plan.order[0]]
+    promised = first.mean * plan.per_decision
+    hoped, measured = (f"{scale * gain:+.4g} per decision" for gain in (promised, evidence.gate_gain))
+    error = _error(plan, first, evidence)
+    if promised <= 0:
         said = (
             "No policy looked better than production on the training decisions kept for checking "
             f"(best: {hoped}), so there is nothing to certify."
@@ -123,13 +133,15 @@ def _weak(plan: GatePlan, evidence: Evidence) -> str:
             f"On the {evidence.rows:,} decisions kept for judging the policy was no better than production "
             f"({measured}), although it had looked better before ({hoped})."
         )
-    elif evidence.gate_gain <= _LEAST_Z * _error(first, evidence):
+    elif evidence.gate_gain <= _LEAST_Z * error:
         said = (
             f"On the {evidence.rows:,} decisions kept for judging no gain could be told from chance: they measured "
-            f"{measured}, with an error of {scale * _error(first, evidence):.4g}."
+            f"{measured}, with an error of {scale * error:.4g}."
         )
     else:
-        least = scale * detectable_gain(evidence.rows, first.second_moment, plan.alpha)
+        pieces = max(round(evidence.rows / evidence.per_piece), 1)
+        per_decision = plan.most_per_unit / evidence.per_piece
+        least = scale * per_decision * detectable_gain(pieces, first.second_moment, plan.alpha)
         said = (
             f"Too few decisions for {plan.confidence * 100:.6g}% confidence: the {evidence.rows:,} kept for judging "
             f"can vouch for a gain of about {least:.4g} per decision; they measured {measured}."
@@ -137,9 +149,17 @@ def _weak(plan: GatePlan, evidence: Evidence) -> str:
     return f"{said} {_enough(plan, evidence)}"
 
 
-def _error(candidate: CandidatePlan, evidence: Evidence) -> float:
-    """Standard error of the gain that the gate measured, on [0, 1]."""
-    return math.sqrt(candidate.second_moment / max(evidence.rows, 1))
+def _unshown(plan: GatePlan, claim: ClaimResult) -> str:
+    """A claim on something else than the gain, or with a margin, that was not shown."""
+    said = f"Not shown with {plan.confidence * 100:.6g}% confidence: {claim.claim}"
+    missed = f"It was {'exceeded' if claim.estimate >= 0 else 'missed'} by about {abs(claim.estimate):.4g} per decision"
+    return f"{said} {missed}, and could be missed by {max(-claim.lower_bound, 0.0):.4g}."
+
+
+def _error(plan: GatePlan, wager: Wager, evidence: Evidence) -> float:
+    """Standard error of the gain per decision that the gate measured, on [0, 1]."""
+    pieces = max(evidence.rows / evidence.per_piece, 1.0)
+    return plan.most_per_unit / evidence.per_piece * math.sqrt(wager.second_moment / pieces)
 
 
 def _enough(plan: GatePlan, evidence: Evidence) -> str:

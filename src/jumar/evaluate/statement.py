@@ -5,13 +5,15 @@ In: the log, the plan, the gate's result. Out: ``Certificate``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jumar.evaluate.certificate import Certificate, Finding
+from jumar.evaluate.claims import Claim
 from jumar.evaluate.gate import GateResult
 from jumar.evaluate.plan import GatePlan
 from jumar.logs import Log
 from jumar.version import VERSION
 
-NOT_WORSE = "The policy's average {metric} per decision is not below production's."
 FRESH = "Every decision was randomised afresh, with the logged probability, given what was known at that moment."
 ESTIMATED = (
     "No propensities were logged: the verdict supposes that the estimated ones are too low by no more than the factor "
@@ -26,11 +28,26 @@ APART = (
 )
 FUTURE = "Tomorrow is like the days of the log: the certificate speaks of the decisions that were logged."
 BOUNDED = "The {metric} lies between {low:g} and {high:g}, as {known}{capped}."
+BY_UNIT = "Units were decided about independently of one another; the decisions of one unit may hang together."
+BOOSTED = (
+    "Half of the capital was bet in random order (seed {seed}): for it, the decisions are independent draws from one "
+    "population, and production did not learn from them."
+)
 ONCE = "The rows of the gate were used for this one attempt and chose nothing before it."
 
 
-def certificate_of(log: Log, plan: GatePlan, result: GateResult, policy_sha256: str | None) -> Certificate:
-    """Put a gate's result into words and figures, in units of the reward."""
+def certificate_of(
+    log: Log, plan: GatePlan, result: GateResult, policy_sha256: str | None, note: str = ""
+) -> Certificate:
+    """Put a gate's result into words and figures, in units of the reward.
+
+    Args:
+        log: what was judged on.
+        plan: frozen before.
+        result: what the gate says.
+        policy_sha256: hash of the released graph.
+        note: what to know about how evidence was counted.
+    """
     released = None if result.released is None else result.walk[result.released]
     production = result.production_value
     relative = production > 0
@@ -38,7 +55,7 @@ def certificate_of(log: Log, plan: GatePlan, result: GateResult, policy_sha256: 
         verdict=result.verdict,
         confidence=plan.confidence,
         metric=metric_of(log),
-        claim=NOT_WORSE.format(metric=metric_of(log)),
+        claim=claimed([one.claim for one in result.claims if one.required]),
         estimate=result.estimate,
         lower_bound=result.lower_bound,
         relative_estimate=result.estimate / production if relative else None,
@@ -50,8 +67,13 @@ def certificate_of(log: Log, plan: GatePlan, result: GateResult, policy_sha256: 
         deviation=released.deviation if released else None,
         gamma=result.gamma,
         audits=result.findings,
-        reasons=result.reasons,
-        assumptions=assumptions_of(log, estimated=plan.estimated_propensities),
+        reasons=[*result.reasons, *([note] if note else [])],
+        assumptions=assumptions_of(log, estimated=plan.estimated_propensities, plan=plan),
+        evidence=plan.evidence,
+        pieces=result.pieces,
+        boosted=plan.boost,
+        claims=result.claims,
+        guardrails=[one for one in result.claims if one.kind == "metric"],
         rows_needed=result.rows_needed,
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,
@@ -61,7 +83,9 @@ def certificate_of(log: Log, plan: GatePlan, result: GateResult, policy_sha256: 
     )
 
 
-def refusal_before_gate(log: Log, findings: list[Finding], reasons: list[str], confidence: float) -> Certificate:
+def refusal_before_gate(
+    log: Log, claims: Sequence[Claim], findings: list[Finding], reasons: list[str], confidence: float
+) -> Certificate:
     """A refusal that needed no gate: the log itself is not fit to learn from or to judge on."""
     low, high = log.schema.reward_low, log.schema.reward_high
     mean = low + (high - low) * log.reward_moments[0]
@@ -69,7 +93,7 @@ def refusal_before_gate(log: Log, findings: list[Finding], reasons: list[str], c
         verdict="refused",
         confidence=confidence,
         metric=metric_of(log),
-        claim=NOT_WORSE.format(metric=metric_of(log)),
+        claim=claimed([one.sentence for one in claims if one.required]),
         estimate=None,
         lower_bound=None,
         relative_estimate=None,
@@ -93,7 +117,12 @@ def metric_of(log: Log) -> str:
     return f"capped {log.schema.roles.reward}" if log.schema.cap_reward else str(log.schema.roles.reward)
 
 
-def assumptions_of(log: Log, *, estimated: bool) -> list[str]:
+def claimed(sentences: Sequence[str]) -> str:
+    """All that is claimed, as one text."""
+    return " ".join(sentences)
+
+
+def assumptions_of(log: Log, *, estimated: bool, plan: GatePlan | None = None) -> list[str]:
     """What the certificate takes for granted, in plain sentences."""
     capped = "; what lies beyond counts as the bound" if log.schema.cap_reward else ""
     bounded = BOUNDED.format(
@@ -104,6 +133,10 @@ def assumptions_of(log: Log, *, estimated: bool) -> list[str]:
         capped=capped,
     )
     drawn = [ESTIMATED, AFRESH] if estimated else [FRESH]
+    if plan is not None and plan.evidence == "unit":
+        drawn = [ESTIMATED, BY_UNIT] if estimated else [BY_UNIT]
+    if plan is not None and plan.boost:
+        drawn.append(BOOSTED.format(seed=plan.seed))
     return [*drawn, BEFORE, WHOLE, APART, bounded, ONCE, FUTURE]
 
 

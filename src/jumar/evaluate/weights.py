@@ -21,7 +21,7 @@ propensities are right given the features, both average to at most 0 and never f
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 
 from jumar.evaluate.capital import Bets, Capital, Floats, log_sum_exp
 from jumar.evaluate.certificate import Deviation, Finding
-from jumar.evaluate.plan import LEAST_ESS, GatePlan
+from jumar.evaluate.plan import GatePlan
+from jumar.evaluate.sequence import LEAST_ESS
 
 ALARM = math.log(100.0)
 # Missing weight lowers the estimated gain, so below this it is worth a warning and not a refusal.
@@ -40,6 +41,7 @@ _TOP = 10
 Figures: TypeAlias = dict[str, float | int | str | list[float] | dict[str, float] | None]
 _POLICY_BETS = 16
 _ACTION_BETS = 8
+_MOST_ACTIONS_BY_UNIT = 64  # beyond, single actions are not bet on where evidence is by unit
 
 
 def _audit_bets(count: int, bound: float) -> Bets:
@@ -59,17 +61,19 @@ class WeightAudit:
         candidates, actions = len(plan.candidates), len(plan.supported)
         self.weight_bound = np.array([one.weight_bound for one in plan.candidates])
         self.action_bound = max(2.0 / plan.propensity_floor, 2.0)
-        self.rows = 0
-        self.moments = np.zeros((4, candidates))  # Σw, Σw², Σ(1 − w)⁺, Σ w·log w
+        self.rows = self.pieces = 0
+        self.moments = np.zeros((3, candidates))  # Σw, Σ(1 − w)⁺, Σ w·log w over rows
+        self.spread = np.zeros((2, candidates))  # Σw, Σw² over pieces of evidence: rows, or means over a unit's places
         self.largest = np.zeros(candidates)
         self.beyond = 0
         self.too_much = Capital([_audit_bets(_POLICY_BETS, 1.0)] * candidates)
         self.guided = [Capital([_audit_bets(_POLICY_BETS, 1.0)] * candidates) for _ in range(2)]
         self.guided_moments = np.zeros((2, candidates + 1))  # Σ(w − 1)·v of each candidate and Σv; the same of 1 − v
         self.too_little = Capital([_audit_bets(_POLICY_BETS, bound - 1.0) for bound in self.weight_bound])
-        # Per action: rows, Σ 1/μ, and the growth of its bets on its own rows only; on all other rows
+        # Per action: rows, Σ 1/μ, and the growth of its bets on the pieces that were gone through; on all others
         # 1{a}/μ − 1 = −1, which is added when the capital is asked for.
         self.action_rows = np.zeros(actions, dtype=np.int64)
+        self.action_pieces = np.zeros(actions, dtype=np.int64)
         self.action_inverse = np.zeros(actions)
         self.action_growth = np.zeros((2, actions, _ACTION_BETS))
         self.untried = np.zeros(candidates)
@@ -85,31 +89,40 @@ class WeightAudit:
         action: NDArray[np.integer],
         untried: Floats | None,
         value: Floats | None = None,
+        fold: Callable[[Floats], Floats] | None = None,
     ) -> None:
         """Adds rows that were found valid.
 
         Args:
             w: [rows, K] importance weights.
-            d: [rows, K] contributions to the gate.
+            d: [pieces, K] contributions to the gate.
             propensity: [rows].
             action: [rows] indices.
             untried: [rows, K] mass on actions that TRAIN does not hold; None when unknown.
             value: [rows] predicted value of each context in [0, 1]; None when unknown.
+            fold: from values of rows to values of pieces of evidence; None where they are the same.
         """
-        self.too_much.update(w - 1.0)
+        as_pieces = fold or (lambda values: values)
+        self.too_much.update(as_pieces(w - 1.0))
         v = np.full(w.shape[0], 0.5) if value is None else value
         for side, part in enumerate((v, 1.0 - v)):
             y = (w - 1.0) * part[:, None]
-            self.guided[side].update(y)
+            self.guided[side].update(as_pieces(y))
             self.guided_moments[side] += [*y.sum(axis=0), part.sum()]
         cut = np.minimum(w, self.weight_bound)
-        self.too_little.update(1.0 - cut)
+        self.too_little.update(as_pieces(1.0 - cut))
         self.beyond += int(np.count_nonzero((w > self.weight_bound).any(axis=1)))
         entropy = w * np.log(np.maximum(w, np.finfo(np.float64).tiny))
-        self.moments += [w.sum(axis=0), np.square(w).sum(axis=0), np.maximum(1.0 - w, 0.0).sum(axis=0),
-                         entropy.sum(axis=0)]  # fmt: skip
+        self.moments += [w.sum(axis=0), np.maximum(1.0 - w, 0.0).sum(axis=0), entropy.sum(axis=0)]
+        means = as_pieces(w)
+        self.spread += [means.sum(axis=0), np.square(means).sum(axis=0)]
         self.largest = np.maximum(self.largest, w.max(axis=0))
-        self._actions(propensity, action)
+        self.action_rows += np.bincount(action, minlength=self.action_rows.size)
+        self.action_inverse += np.bincount(action, 1.0 / propensity, minlength=self.action_rows.size)
+        if self.plan.evidence == "decision":
+            self._actions(propensity, action)
+        else:
+            self._actions_by_unit(propensity, action, as_pieces)
         self.untried_known &= untried is not None
         if untried is not None:
             self.untried += untried.sum(axis=0)
@@ -120,12 +133,25 @@ class WeightAudit:
             if new.size:
                 self.top[k] = np.sort(np.concatenate([self.top[k], new]))[-_TOP:]
         self.rows += w.shape[0]
+        self.pieces += means.shape[0]
+
+    def _actions_by_unit(
+        self, propensity: Floats, action: NDArray[np.integer], as_pieces: Callable[[Floats], Floats]
+    ) -> None:
+        actions = self.action_rows.size
+        if actions <= _MOST_ACTIONS_BY_UNIT:
+            inverse = (action[:, None] == np.arange(actions)) / propensity[:, None]
+            cut = np.minimum(inverse, self.action_bound)
+            for side, (y, bets) in enumerate(zip((inverse - 1.0, 1.0 - cut), self._action_bets, strict=True)):
+                pieces = as_pieces(y)
+                for j, bet in enumerate(bets.fractions):
+                    self.action_growth[side, :, j] += np.log1p(bet * pieces).sum(axis=0)
+        self.action_pieces += as_pieces(np.ones(action.size)).size
 
     def _actions(self, propensity: Floats, action: NDArray[np.integer]) -> None:
         actions = self.action_rows.size
         inverse = 1.0 / propensity
-        self.action_rows += np.bincount(action, minlength=actions)
-        self.action_inverse += np.bincount(action, inverse, minlength=actions)
+        self.action_pieces += np.bincount(action, minlength=actions)
         cut = np.minimum(inverse, self.action_bound)
         for side, (y, bets) in enumerate(zip((inverse - 1.0, 1.0 - cut), self._action_bets, strict=True)):
             for j, bet in enumerate(bets.fractions):
@@ -138,8 +164,8 @@ class WeightAudit:
     def __add__(self, other: WeightAudit) -> WeightAudit:
         """Both shards."""
         total = WeightAudit(self.plan)
-        for name in ("rows", "moments", "beyond", "action_rows", "action_inverse", "action_growth", "untried",
-                     "uncertain_rows", "too_much", "too_little"):  # fmt: skip
+        for name in ("rows", "pieces", "moments", "spread", "beyond", "action_rows", "action_pieces", "action_inverse",
+                     "action_growth", "untried", "uncertain_rows", "too_much", "too_little"):  # fmt: skip
             setattr(total, name, getattr(self, name) + getattr(other, name))
         total.guided = [a + b for a, b in zip(self.guided, other.guided, strict=True)]
         total.guided_moments = self.guided_moments + other.guided_moments
@@ -151,7 +177,8 @@ class WeightAudit:
 
     def deviation(self, k: int) -> Deviation:
         """How far candidate k is from production on these rows."""
-        sum_w, squares, changed, entropy = self.moments[:, k]
+        _, changed, entropy = self.moments[:, k]
+        sum_w, squares = self.spread[:, k]
         rows = max(self.rows, 1)
         return Deviation(
             # E[w·log w] may round to −1e-17 for a policy that equals production.
@@ -163,7 +190,7 @@ class WeightAudit:
 
     def action_log_capital(self) -> Floats:
         """[2, actions] log capital that the inverse propensities of an action are too large, too small."""
-        rest = (self.rows - self.action_rows)[:, None]
+        rest = (self.pieces - self.action_pieces)[:, None]
         values = np.zeros((2, self.action_rows.size))
         for side, (sign, bets) in enumerate(zip((-1.0, 1.0), self._action_bets, strict=True)):
             sums = self.action_growth[side] + rest * np.log1p(sign * bets.fractions) + bets.log_prior

@@ -22,6 +22,7 @@ from jax import Array
 from jumar.features.spec import FeatureSpec
 from jumar.features.vectors import init_tables, vector_width, vectors
 from jumar.learn import losses
+from jumar.learn.learned import Preference, pessimistic_advantage
 from jumar.learn.loop import Batch, Chunks, FitConfig, FitResult, Params, Progress, fit, part_of
 from jumar.learn.networks import apply_stack, init_stack
 
@@ -72,6 +73,15 @@ class OneStep:
         level, preference = level_and_preference(self.spec, self.value, batch)
         q = losses.centred_action_value(level, preference, jax.nn.softmax(logits))
         return logits, self.reward_mean + self.reward_scale * q
+
+    def advantage(self, batch: Batch, pessimism: float) -> Array:
+        """The ensemble's mean less ``pessimism`` standard deviations [rows, actions], on the reward's [0, 1] scale."""
+        return pessimistic_advantage(*self.outputs(batch), pessimism)
+
+    @property
+    def preference(self) -> Preference:
+        """The advantage comes from the values themselves."""
+        return Preference(None, self.reward_scale)
 
 
 def fit_one_step(

@@ -4,10 +4,13 @@ In: files, tables, frames. Out: ``Log`` with its ``LogSchema``. The floor that e
 it imports ``jumar.errors`` and ``jumar.records``.
 """
 
+from jumar.logs.arrays import metric_values, production_pmf, unit_starts
 from jumar.logs.audit import audit
+from jumar.logs.audit_overlap import evidence_by_unit
 from jumar.logs.read import Log, read_log
-from jumar.logs.schema import Action, Feature, Kind, LogSchema, Part, Roles
+from jumar.logs.schema import Action, Feature, Kind, LogSchema, Metric, Part, Roles
 from jumar.logs.scoring import read_for, scoring_batches
+from jumar.logs.units import UnitSizes
 
 __all__ = [
     "Action",
@@ -15,10 +18,16 @@ __all__ = [
     "Kind",
     "Log",
     "LogSchema",
+    "Metric",
     "Part",
     "Roles",
+    "UnitSizes",
     "audit",
+    "evidence_by_unit",
+    "metric_values",
+    "production_pmf",
     "read_for",
     "read_log",
     "scoring_batches",
+    "unit_starts",
 ]

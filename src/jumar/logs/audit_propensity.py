@@ -10,6 +10,7 @@ propensities, 1{A = a}/μ(a|x) has the mean 1 whatever was known before. Used by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import ibis
@@ -22,6 +23,7 @@ from jumar.logs.schema import ACTION, ID, PROPENSITY, TIME, UNIT
 from jumar.records import Finding
 
 CERTAIN = 0.999
+SHARED = "shared randomness"
 _Z, _OFF = 5.0, 0.02
 _SHOWN = 50
 _LAGS, _FEW_PAIRS = (1, 2), 100
@@ -162,53 +164,50 @@ def _repeats(unit: np.ndarray, action: np.ndarray, p: np.ndarray, lag: int) -> t
 def persistence(log: Log, sample: pa.Table) -> list[Finding]:
     """Do decisions of one unit share their randomness, as when each user is assigned one arm for good?
 
+    If so, the rows of a unit are one draw, and evidence may be counted by unit only: a warning with ``by_unit``.
+
     For consecutive decisions of a unit, with the previous action a' = A_{i−1}, look at T_i = 1{A_i =
     a'}/μ_i(a') − 1. If decision i was drawn afresh with the logged propensities, T_i has mean zero given
     everything before it, also when the propensities themselves depend on a'; only the propensity of the
     action taken is needed. The T_i are martingale differences, so z = ΣT/√ΣT² is about standard normal. A
-    persistent arm makes every T_i = 1/μ_i − 1 > 0. Blocked at z > 5 and mean T > 0.05. A mean below zero may
-    be right (an action that may not be repeated has μ = 0, and the test cannot see that), so it warns. The decision
-    before the last is looked at as well, so that two interleaved streams of decisions do not hide each other's.
+    persistent arm makes every T_i = 1/μ_i − 1 > 0. Warns at |z| > 5 and |mean T| > 0.05. A mean below zero may
+    be right (an action that may not be repeated has μ = 0, and the test cannot see that), but arms that take turns
+    look the same, and to count by unit is right in both cases. The decision before the last is looked at as well, so
+    that two interleaved streams of decisions do not hide each other's.
     """
     if not has_propensity(log) or log.schema.roles.unit is None:
         return []
-    order = [
-        (UNIT, "ascending"),
-        *([(TIME, "ascending")] if TIME in sample.column_names else []),
-        (ID, "ascending"),
-    ]
-    rows = sample.select([c for c in (UNIT, TIME, ID, ACTION, PROPENSITY) if c in sample.column_names])
-    rows = rows.take(pc.sort_indices(rows, sort_keys=order))
+    rows = unit_order(sample, (ACTION, PROPENSITY))
     unit = rows[UNIT].combine_chunks().dictionary_encode().indices.to_numpy()
     action, p = rows[ACTION].to_numpy(), rows[PROPENSITY].to_numpy()
     looks = [look for lag in _LAGS if (look := _repeats(unit, action, p, lag)) is not None]
     if not looks:
         sentence = "Too few units decide twice to tell whether their decisions share their randomness."
-        return [Finding(name="shared randomness", verdict="ok", sentence=sentence)]
+        return [Finding(name=SHARED, verdict="ok", sentence=sentence)]
     worst = max(looks, key=lambda look: abs(look[2]))
     n, mean, z, repeated = worst if abs(worst[2]) > _Z else looks[0]
     figures = {"pairs": n, "mean": mean, "z": z, "share_repeated": repeated}
     if z > _Z and mean > 0.05:
-        verdict, sentence = (
-            "blocked",
-            (
-                f"Decisions of one unit share their randomness: an earlier action is "
-                f"repeated in {repeated:.1%} of {n:,} pairs, {mean:+.0%} more than the propensities allow "
-                f"(z = {z:+.1f}). If each unit keeps its arm, keep one row per unit, or "
-                "log the propensity given what was decided before."
-            ),
+        sentence = (
+            f"Decisions of one unit share their randomness: an earlier action is repeated in {repeated:.1%} of {n:,} "
+            f"pairs, {mean:+.0%} more than the propensities allow (z = {z:+.1f}). Evidence is counted by unit, not by "
+            "decision; if each unit keeps its arm, one row per unit would say as much."
         )
     elif z < -_Z and mean < -0.05:
-        verdict, sentence = (
-            "warning",
-            (
-                f"Units repeat their last action {-mean:.0%} less often than the propensities say "
-                f"(z = {z:+.1f}); right only if an action may be unavailable after it was taken."
-            ),
+        sentence = (
+            f"Units repeat their last action {-mean:.0%} less often than the propensities say (z = {z:+.1f}); right "
+            "only if an action may be unavailable after it was taken. Evidence is counted by unit, not by decision."
         )
     else:
-        verdict, sentence = (
-            "ok",
-            (f"Consecutive decisions of a unit look freshly drawn ({n:,} pairs, off by {mean:+.1%}, z = {z:+.1f})."),
+        sentence = (
+            f"Consecutive decisions of a unit look freshly drawn ({n:,} pairs, off by {mean:+.1%}, z = {z:+.1f})."
         )
-    return [Finding(name="shared randomness", verdict=verdict, sentence=sentence, figures=figures)]
+        return [Finding(name=SHARED, verdict="ok", sentence=sentence, figures=figures)]
+    return [Finding(name=SHARED, verdict="warning", sentence=sentence, figures=figures | {"by_unit": 1})]
+
+
+def unit_order(sample: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The sample's units together, each unit's decisions by time, then id, with some of the columns and ``__unit``."""
+    keys = [name for name in (UNIT, TIME, ID) if name in sample.column_names]
+    rows = sample.select(list(dict.fromkeys((*keys, *columns))))
+    return rows.take(pc.sort_indices(rows, sort_keys=[(name, "ascending") for name in keys]))

@@ -22,6 +22,7 @@ from jumar.logs.schema import (
     ACTION,
     HASH,
     ID,
+    METRIC,
     PMF,
     PROPENSITY,
     REWARD,
@@ -30,6 +31,7 @@ from jumar.logs.schema import (
     Action,
     Feature,
     LogSchema,
+    Metric,
 )
 from jumar.logs.split import unit_hash
 
@@ -132,8 +134,8 @@ def context(table: ir.Table, schema: LogSchema) -> dict[str, ir.Value]:
     return values | {f.name: feature_value(table[f.name], f) for f in schema.features}
 
 
-def canonical(table: ir.Table, schema: LogSchema, time_scale: float = 1.0) -> ir.Table:
-    """The whole canonical table; columns of absent roles are absent."""
+def canonical(table: ir.Table, schema: LogSchema, time_scale: float = 1.0, metrics: Sequence[Metric] = ()) -> ir.Table:
+    """The whole canonical table; columns of absent roles are absent, and metrics come after the roles."""
     roles = schema.roles
     table = numbered(table, schema)
     known = context(table, schema)
@@ -152,4 +154,6 @@ def canonical(table: ir.Table, schema: LogSchema, time_scale: float = 1.0) -> ir
         values[PROPENSITY] = values[PMF][values[ACTION]]
     if roles.reward:
         values[REWARD] = scaled_reward(table[roles.reward], schema.reward_low, schema.reward_high)
+    for place, metric in enumerate(metrics):
+        values[f"{METRIC}{place}"] = scaled_reward(table[metric.name], metric.low, metric.high)
     return table.select(**values, **known)

@@ -19,9 +19,9 @@ import ibis.expr.types as ir
 import msgspec
 
 from jumar.errors import LogError
-from jumar.logs.basics import Basics, ColumnBasics
+from jumar.logs.basics import Basics, ColumnBasics, MetricBasics
 from jumar.logs.canonical import action_index, feature_value, moment, number, pmf_array
-from jumar.logs.schema import MAX_ACTIONS, Action, Feature, Roles
+from jumar.logs.schema import MAX_ACTIONS, Action, Feature, Metric, Roles
 from jumar.logs.source import Source
 
 _PMF_TOLERANCE = 1e-6
@@ -86,11 +86,13 @@ def look(
     roles: Roles,
     features: Sequence[Feature],
     bounds: tuple[float, float] | None,
+    metrics: Sequence[Metric] = (),
 ) -> Basics:
     """One aggregate over all rows, and every complaint that needs no more than it.
 
     Args:
         bounds: declared reward bounds; None leaves rewards unchecked against any.
+        metrics: columns to check like rewards; how many values lie outside their bounds is only counted.
 
     Raises:
         LogError: an empty log; a null, NaN or impossible value in a role; a feature without any value.
@@ -100,11 +102,14 @@ def look(
     _ask_roles(asked, table, roles, bounds)
     for i, feature in enumerate(features):
         _ask_feature(asked, f"f{i}", table[feature.name], feature)
+    for i, metric in enumerate(metrics):
+        _ask_metric(asked, f"m{i}", table[metric.name], (metric.low, metric.high))
     asked.answers = source.one(table.aggregate(**asked.aggregates))
     rows = asked.answers["rows"]
     if rows == 0:
         raise LogError(f"'{source.name}' has no rows", remedy="Point at a log that holds decisions.")
     _judge_roles(asked, roles)
+    _judge_metrics(asked, metrics)
     columns = {f.name: _seen(asked, f"f{i}") for i, f in enumerate(features)}
     for role in msgspec.structs.fields(Roles):
         name = getattr(roles, role.name)
@@ -117,6 +122,14 @@ def look(
         first=asked.answers.get("time_first"),
         last=asked.answers.get("time_last"),
         reward_outside=asked.count("reward_outside"),
+        metrics=tuple(
+            MetricBasics(
+                low=asked.answers[f"m{i}_low"],
+                high=asked.answers[f"m{i}_high"],
+                outside=asked.count(f"m{i}_outside"),
+            )
+            for i in range(len(metrics))
+        ),
     )
 
 
@@ -147,14 +160,17 @@ def _ask_roles(asked: _Asked, table: ir.Table, roles: Roles, bounds: tuple[float
         asked.bad("propensity", wrong, p)
         _ask_range(asked, "propensity", p)
     if roles.reward is not None:
-        raw = table[roles.reward]
-        r = raw.cast("int8").cast("float64") if isinstance(raw.type(), dt.Boolean) else raw.cast("float64")
-        clean = number(r)
-        asked.bad("reward", clean.isnull(), r)
-        _ask_range(asked, "reward", clean)
-        if bounds is not None:
-            outside = (clean < bounds[0]) | (clean > bounds[1])
-            asked.bad("reward_outside", outside, clean)
+        _ask_metric(asked, "reward", table[roles.reward], bounds)
+
+
+def _ask_metric(asked: _Asked, key: str, raw: ir.Value, bounds: tuple[float, float] | None) -> None:
+    """What a reward, or any other metric, must be: a finite number within its bounds."""
+    r = raw.cast("int8").cast("float64") if isinstance(raw.type(), dt.Boolean) else raw.cast("float64")
+    clean = number(r)
+    asked.bad(key, clean.isnull(), r)
+    _ask_range(asked, key, clean)
+    if bounds is not None:
+        asked.bad(f"{key}_outside", (clean < bounds[0]) | (clean > bounds[1]), clean)
 
 
 def _ask_range(asked: _Asked, key: str, value: ir.Value) -> None:
@@ -234,6 +250,18 @@ def _judge_roles(asked: _Asked, roles: Roles) -> None:
             example=_shown(asked.example("reward")),
             remedy="Join the rewards first, or leave out decisions whose reward is not known yet.",
         )
+
+
+def _judge_metrics(asked: _Asked, metrics: Sequence[Metric]) -> None:
+    for i, metric in enumerate(metrics):
+        if asked.count(f"m{i}"):
+            raise LogError(
+                "A metric is missing, not a number, or infinite",
+                column=metric.name,
+                count=asked.count(f"m{i}"),
+                example=_shown(asked.example(f"m{i}")),
+                remedy="Join the metric first, or leave out decisions whose metric is not known yet.",
+            )
 
 
 def _shown(value: Any) -> Any:

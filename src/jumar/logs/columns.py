@@ -13,7 +13,7 @@ import ibis.expr.datatypes as dt
 
 from jumar.errors import LogError
 from jumar.logs.options import LogOptions, nearest
-from jumar.logs.schema import CANONICAL, Feature, Kind, Roles
+from jumar.logs.schema import CANONICAL, METRIC, Feature, Kind, Metric, Roles
 
 POSITION = "__position"
 
@@ -85,8 +85,10 @@ def resolve(schema: ibis.Schema, options: LogOptions) -> tuple[Roles, list[str]]
     return Roles(**found), notes
 
 
-def feature_columns(schema: ibis.Schema, roles: Roles, options: LogOptions) -> tuple[Feature, ...]:
-    """Every column that is neither a role nor ignored, with its kind, in the order of the source.
+def feature_columns(
+    schema: ibis.Schema, roles: Roles, options: LogOptions, metrics: Sequence[Metric] = ()
+) -> tuple[Feature, ...]:
+    """Every column that is neither a role, nor a metric, nor ignored, with its kind, in the order of the source.
 
     Raises:
         LogError: a named column does not exist, a type that is no feature, a reserved name, or no feature
@@ -100,7 +102,8 @@ def feature_columns(schema: ibis.Schema, roles: Roles, options: LogOptions) -> t
     refuse_reserved(names)
     used = {name for name in (getattr(roles, role) for role in CONVENTIONS) if name}
     wanted = options.features if options.features is not None else names
-    chosen = [n for n in names if n in set(wanted) and n not in used and n not in set(options.ignore)]
+    out = used | set(options.ignore) | {metric.name for metric in metrics}
+    chosen = [n for n in names if n in set(wanted) and n not in out]
     for name in options.features or ():
         if name in used:
             raise LogError(
@@ -169,5 +172,5 @@ def _no_kind(name: str, dtype: dt.DataType, remedy: str) -> LogError:
 def refuse_reserved(names: Iterable[str]) -> None:
     """Refuses columns named like a canonical one."""
     for name in names:
-        if name.lower() in {*CANONICAL, POSITION}:
+        if name.lower() in {*CANONICAL, POSITION} or name.lower().startswith(METRIC):
             raise LogError("Names with these two underscores are Jumar's own", column=name, remedy="Rename the column.")

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from jumar.errors import OptionError
+from jumar.logs.schema import Metric
 
 CONFIG_NAME = "jumar.toml"
 
@@ -36,6 +37,7 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     features: tuple[str, ...] | None = None
+    metrics: tuple[str | Metric, ...] = ()
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -71,7 +73,7 @@ def options(given: dict[str, Any], config: str | os.PathLike[str] | None) -> Log
     return result
 
 
-_LISTS = ("ignore", "categorical", "numeric", "features")
+_LISTS = ("ignore", "categorical", "numeric", "features", "metrics")
 
 
 def _empty(value: Any) -> bool:

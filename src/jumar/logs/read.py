@@ -21,16 +21,18 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from jumar.errors import LogError
+from jumar.errors import LogError, OptionError
 from jumar.logs.basics import Basics
 from jumar.logs.canonical import canonical
 from jumar.logs.checks import actions_of, check_pmf, check_types, look
 from jumar.logs.columns import feature_columns, missing_column, resolve
 from jumar.logs.distinct import check_duplicates, check_identifiers, distinct_count
+from jumar.logs.metrics import bounded, parse_metrics, resolve_metrics
 from jumar.logs.options import LogOptions, options
-from jumar.logs.schema import HASH, REWARD, Action, Feature, LogSchema, Part, Roles
+from jumar.logs.schema import HASH, METRIC, PLACE, REWARD, Action, Feature, LogSchema, Metric, Part, Roles
 from jumar.logs.source import Source, open_source
 from jumar.logs.split import PARTS, in_parts
+from jumar.logs.units import UnitSizes, by_unit, placed, sizes_table, whole_units
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Log:
         basics: counts per source column from the checking pass.
         action_counts: how often each action was taken; empty where the actions were not counted.
         time_scale: what turns a numeric ``time`` into seconds.
+        metrics: columns beside the reward that a release may have to keep, with their bounds.
     """
 
     schema: LogSchema
@@ -56,11 +59,17 @@ class Log:
     basics: Basics
     action_counts: Mapping[Action, int] = field(default_factory=dict)
     time_scale: float = 1.0
+    metrics: tuple[Metric, ...] = ()
 
     @cached_property
     def canonical(self) -> ir.Table:
         """All rows in canonical columns, lazily."""
-        return canonical(self.origin.table, self.schema, self.time_scale)
+        return canonical(self.origin.table, self.schema, self.time_scale, self.metrics)
+
+    @property
+    def metric_columns(self) -> tuple[str, ...]:
+        """Canonical columns of ``metrics``, on [0, 1], in the same order."""
+        return tuple(f"{METRIC}{place}" for place in range(len(self.metrics)))
 
     @cached_property
     def units(self) -> int:
@@ -87,6 +96,19 @@ class Log:
         table = self.part(*parts)
         return int(self.origin.one(table.aggregate(n=table[HASH].nunique()))["n"])
 
+    def units_repeat(self, *parts: Part) -> bool:
+        """Whether any unit has more than one row in the parts."""
+        return self.schema.roles.unit is not None and self.units_in(*parts) < self.rows_in(*parts)
+
+    def rows_per_unit(self, *parts: Part) -> UnitSizes:
+        """How many rows the units of the parts have; one pass."""
+        found = self.origin.arrow(sizes_table(self.part(*parts)))
+        return UnitSizes(*(found[name].to_numpy().astype("int64") for name in ("size", "units")))
+
+    def placed(self, *parts: Part, share: float = 1.0) -> ir.Table:
+        """``part`` with ``__place``: how many decisions of its unit came before, among these rows. In no order."""
+        return placed(self.part(*parts, share=share), self.schema)
+
     @cached_property
     def reward_moments(self) -> tuple[float, float]:
         """Mean and mean square of all rewards on [0, 1]."""
@@ -108,7 +130,13 @@ class Log:
         return table.filter(in_parts(table[HASH], parts, share)) if parts else table
 
     def batches(
-        self, *parts: Part, columns: Sequence[str] | None = None, batch_rows: int = 65_536, share: float = 1.0
+        self,
+        *parts: Part,
+        columns: Sequence[str] | None = None,
+        batch_rows: int = 65_536,
+        share: float = 1.0,
+        by_unit: bool = False,
+        most_per_unit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Streams canonical rows in the order of the source, in memory that does not grow with the rows.
 
@@ -117,17 +145,38 @@ class Log:
             columns: canonical names to keep, in this order; None for all.
             batch_rows: most rows in a batch.
             share: see ``part``.
+            by_unit: in the order of the units' hashes instead, and of time within a unit; the engine sorts, on disk
+                where memory does not suffice. No unit is split between two batches, so one that is larger than
+                ``batch_rows`` makes a batch of its own. Rows may then also have the column ``__place``: 0 for a unit's
+                first decision among these rows, 1 for its next.
+            most_per_unit: only with ``by_unit``: how many first decisions of a unit are kept.
 
         Raises:
             LogError: a column that does not exist, or the source broke off.
+            OptionError: ``most_per_unit`` below 1 or without ``by_unit``.
         """
+        if most_per_unit is not None and (most_per_unit < 1 or not by_unit):
+            raise OptionError(
+                "Only the decisions of units in order can be limited, to one or more",
+                example=most_per_unit,
+                remedy="Pass by_unit=True and most_per_unit ≥ 1.",
+            )
         table = self.part(*parts, share=share)
-        if columns is not None:
-            for name in columns:
-                if name not in table.columns:
-                    raise missing_column(name, table.columns, "in the canonical log")
-            table = table.select(*columns)
-        return self.origin.stream(table, batch_rows)
+        wanted = list(columns) if columns is not None else [*table.columns, *([PLACE] if by_unit else [])]
+        for name in wanted:
+            if name not in table.columns and not (by_unit and name == PLACE):
+                raise missing_column(name, table.columns, "in the canonical log")
+        if not by_unit:
+            return self.origin.stream(table.select(*wanted), batch_rows)
+        return self._unit_batches(table, wanted, batch_rows, most_per_unit)
+
+    def _unit_batches(
+        self, table: ir.Table, wanted: Sequence[str], batch_rows: int, most_per_unit: int | None
+    ) -> Iterator[pa.RecordBatch]:
+        asked = [name for name in dict.fromkeys((*wanted, HASH)) if name != PLACE]
+        rows = self.origin.stream(by_unit(table, self.schema).select(*asked), batch_rows)
+        for batch in whole_units(rows, batch_rows, most_per_unit):
+            yield batch.select(list(wanted))
 
 
 def read_log(
@@ -146,6 +195,7 @@ def read_log(
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
     features: Sequence[str] | None = None,
+    metrics: Sequence[str | Metric] = (),
     config: str | os.PathLike[str] | None = None,
 ) -> Log:
     """Reads and checks a log of decisions. Rows stay where they are; a few aggregates run over them.
@@ -162,6 +212,8 @@ def read_log(
         categorical: integer columns that are names, not numbers.
         numeric: text columns that spell numbers.
         features: the only columns to decide on; by default all that are left.
+        metrics: columns beside the reward that a release may have to keep or lower, no features: ``NAME`` with values
+            in [0, 1], ``NAME:LOW..HIGH`` with the bounds it has by its nature, or ``Metric``.
         config: a TOML file with a ``[log]`` table of these same names; by default ``jumar.toml`` in the
             current folder. Arguments win over it.
 
@@ -176,6 +228,7 @@ def read_log(
         "categorical": tuple(categorical) if not isinstance(categorical, str) else categorical,
         "numeric": tuple(numeric) if not isinstance(numeric, str) else numeric,
         "features": tuple(features) if features is not None and not isinstance(features, str) else features,
+        "metrics": (metrics,) if isinstance(metrics, str | Metric) else tuple(metrics),
     }  # fmt: skip
     chosen = options(given, config)
     origin = open_source(source)
@@ -185,9 +238,10 @@ def read_log(
             "A table of a database has no order of its own, so its rows need a name",
             remedy="Name a column with --decision-id or --unit.",
         )
-    wanted = feature_columns(origin.table.schema(), roles, chosen)
+    named = resolve_metrics(parse_metrics(chosen.metrics), origin.table, roles, chosen.features)
+    wanted = feature_columns(origin.table.schema(), roles, chosen, named)
     check_types(origin.table, roles)
-    basics = look(origin, roles, wanted, chosen.reward_range)
+    basics = look(origin, roles, wanted, chosen.reward_range, named)
     low, high, said = reward_bounds(roles, basics, chosen)
     notes += said
     kept = _varying(wanted, basics, notes)
@@ -207,9 +261,11 @@ def read_log(
         features=kept,
         actions=actions,
     )
+    measured, said = bounded(named, schema, basics)
+    notes += said
     scale = time_scale(origin, roles, basics, notes)
     notes += missing_roles(roles) + infinite_values(kept, basics)
-    return Log(schema, origin.name, basics.rows, tuple(notes), origin, basics, counts, scale)
+    return Log(schema, origin.name, basics.rows, tuple(notes), origin, basics, counts, scale, measured)
 
 
 def reward_bounds(roles: Roles, basics: Basics, chosen: LogOptions) -> tuple[float, float, list[str]]:

@@ -16,7 +16,9 @@ Action = str | int | bool
 
 ID, UNIT, HASH, TIME = "__id", "__unit", "__hash", "__time"
 ACTION, PROPENSITY, PMF, REWARD, UNIFORM = "__action", "__propensity", "__pmf", "__reward", "__uniform"
-CANONICAL = (ID, UNIT, HASH, TIME, ACTION, PROPENSITY, PMF, REWARD, UNIFORM)
+PLACE = "__place"
+METRIC = "__metric_"  # then the metric's position in the order of declaration
+CANONICAL = (ID, UNIT, HASH, TIME, ACTION, PROPENSITY, PMF, REWARD, UNIFORM, PLACE)
 
 MAX_ACTIONS = 10_000
 
@@ -46,6 +48,19 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     kind: Kind
     arrow_type: str
+
+
+class Metric(msgspec.Struct, frozen=True, kw_only=True):
+    """A logged column that is neither role nor feature, and that a release may have to keep, such as complaints.
+
+    ``low`` and ``high`` are the bounds that it has by its nature, in its own units; ``bounds_declared`` that the user
+    gave them and they were not assumed. Metrics belong to the judging, so a policy does not carry them.
+    """
+
+    name: str
+    low: float = 0.0
+    high: float = 1.0
+    bounds_declared: bool = True
 
 
 class LogSchema(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ pass through. The evaluate and serve floors use it through ``jumar.logs``.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import ibis
@@ -26,9 +26,10 @@ from jumar.logs.canonical import action_index, context, numbered
 from jumar.logs.checks import actions_of, check_pmf, check_types, look
 from jumar.logs.columns import arrow_type, missing_column, refuse_reserved
 from jumar.logs.distinct import check_duplicates
+from jumar.logs.metrics import bounded, parse_metrics, resolve_metrics
 from jumar.logs.options import LogOptions
 from jumar.logs.read import Log, missing_roles, reward_bounds, time_scale
-from jumar.logs.schema import ID, UNIFORM, Feature, LogSchema, Roles
+from jumar.logs.schema import ID, UNIFORM, Feature, LogSchema, Metric, Roles
 from jumar.logs.source import Source, open_source
 from jumar.logs.split import uniform
 
@@ -41,7 +42,13 @@ _EMPTY_TYPES = {
 }
 
 
-def read_for(policy_schema: LogSchema, source: Any, *, need: Literal["features", "decisions"] = "features") -> Log:
+def read_for(
+    policy_schema: LogSchema,
+    source: Any,
+    *,
+    need: Literal["features", "decisions"] = "features",
+    metrics: Sequence[str | Metric] = (),
+) -> Log:
     """Opens rows for a policy.
 
     Args:
@@ -49,10 +56,12 @@ def read_for(policy_schema: LogSchema, source: Any, *, need: Literal["features",
         source: as in ``read_log``, or a ``Log`` that is open already.
         need: "features" to score rows: no action, propensity or reward is looked for. "decisions" to
             evaluate: action and reward must be there and sound, by the names of the policy's log.
+        metrics: as in ``read_log``, to evaluate; without any, those of a ``Log`` that is open already.
 
     Raises:
         LogError: a feature is missing or changed its type; an action the policy never saw; and everything
-            that ``read_log`` refuses in a role.
+            that ``read_log`` refuses in a role or a metric.
+        OptionError: a metric's range that is none.
     """
     origin = source.origin if isinstance(source, Log) else open_source(source, csv_types=_text_types(policy_schema))
     names = list(origin.table.columns)
@@ -64,7 +73,8 @@ def read_for(policy_schema: LogSchema, source: Any, *, need: Literal["features",
     for role in ("action", "reward"):
         if role not in here:
             raise missing_column(getattr(policy_schema.roles, role) or role, names, f"to be the {role}")
-    return _for_evaluating(policy_schema, origin, Roles(**here))
+    named = metrics or (source.metrics if isinstance(source, Log) else ())
+    return _for_evaluating(policy_schema, origin, Roles(**here), named)
 
 
 def _for_scoring(policy_schema: LogSchema, origin: Source, here: dict[str, str]) -> Log:
@@ -93,10 +103,12 @@ def _for_scoring(policy_schema: LogSchema, origin: Source, here: dict[str, str])
     return Log(schema, origin.name, answers["rows"], notes, origin, Basics(rows=answers["rows"], columns={}))
 
 
-def _for_evaluating(policy_schema: LogSchema, origin: Source, roles: Roles) -> Log:
+def _for_evaluating(policy_schema: LogSchema, origin: Source, roles: Roles, metrics: Sequence[str | Metric]) -> Log:
     check_types(origin.table, roles)
+    features = [feature.name for feature in policy_schema.features]
+    named = resolve_metrics(parse_metrics(metrics), origin.table, roles, features)
     bounds = (policy_schema.reward_low, policy_schema.reward_high)
-    basics = look(origin, roles, (), bounds)
+    basics = look(origin, roles, (), bounds, named)
     *_, said = reward_bounds(roles, basics, LogOptions(reward_range=bounds, cap_reward=policy_schema.cap_reward))
     assert roles.action is not None
     _as_logged(origin.table[roles.action], policy_schema, roles.action)
@@ -110,9 +122,10 @@ def _for_evaluating(policy_schema: LogSchema, origin: Source, roles: Roles) -> L
     if roles.decision_id:
         check_duplicates(origin, roles.decision_id, basics)
     schema = msgspec.structs.replace(policy_schema, roles=roles)
+    measured, assumed = bounded(named, schema, basics)
     scale = time_scale(origin, roles, basics, said)
-    said += missing_roles(roles)
-    return Log(schema, origin.name, basics.rows, tuple(said), origin, basics, counts, scale)
+    said += assumed + missing_roles(roles)
+    return Log(schema, origin.name, basics.rows, tuple(said), origin, basics, counts, scale, measured)
 
 
 def _as_logged(column: ir.Value, schema: LogSchema, name: str) -> ir.Value:

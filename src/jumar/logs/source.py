@@ -9,6 +9,8 @@ from __future__ import annotations
 import glob
 import os
 import re
+import secrets
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,6 +172,9 @@ def open_source(source: Any, *, csv_types: Mapping[str, str] | None = None) -> S
 def _connect() -> Any:
     backend = ibis.duckdb.connect()
     backend.con.execute("SET enable_progress_bar = false")
+    # What does not fit memory is spilled; by itself the engine would do so in the user's current folder.
+    place = os.path.join(tempfile.gettempdir(), f"jumar-engine-{secrets.token_hex(8)}")
+    backend.con.execute(f"SET temp_directory = {quoted(place)}")
     return backend
 
 

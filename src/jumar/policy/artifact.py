@@ -45,6 +45,8 @@ class PolicyCard(msgspec.Struct, frozen=True, kw_only=True):
         advantage_scale: root mean square advantage on TRAIN, on the reward's [0, 1] scale.
         pessimism: standard deviations taken off the ensemble's mean.
         minimum: [actions] exploration floor.
+        price: ν, what a unit of cost was charged on the reward's [0, 1] scale; 0 where nothing costs.
+        costs: [actions] of each action; empty where nothing costs.
         train_rows, train_units_below: what it was fitted on: how many rows, and the share of the hash range.
         model_sha256: hash of ``policy.onnx``.
         jumar_version: who wrote it.
@@ -63,6 +65,8 @@ class PolicyCard(msgspec.Struct, frozen=True, kw_only=True):
     train_units_below: float
     model_sha256: str
     jumar_version: str
+    price: float = 0.0
+    costs: list[float] = []
     card_sha256: str = ""
 
 
@@ -177,7 +181,7 @@ class Policy:
         """Write ``policy.onnx`` and ``policy.json``; the card last, so that a folder with a card is complete."""
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        for name, content in ((MODEL_FILE, self.model), (CARD_FILE, pretty(_sealed(self.card)))):
+        for name, content in ((MODEL_FILE, self.model), (CARD_FILE, sealed(self.card))):
             with replacing(place / name) as temporary:
                 temporary.write_bytes(content)
 
@@ -200,24 +204,7 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
                 f"There is no policy in '{place}': {name} is missing",
                 remedy="Name the policy folder that 'jumar improve' wrote; a refused run has none.",
             )
-    model = (place / MODEL_FILE).read_bytes()
-    try:
-        card = msgspec.json.decode((place / CARD_FILE).read_bytes(), type=PolicyCard)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise PolicyError(
-            f"'{place / CARD_FILE}' is not a policy of this version ({error})",
-            remedy="Improve again, or restore the file.",
-        ) from error
-    if card.format != FORMAT:
-        raise PolicyError(
-            f"The policy has format {card.format}, this version reads {FORMAT}",
-            remedy=f"Use Jumar {card.jumar_version}, or improve again.",
-        )
-    sealed, card = card, msgspec.structs.replace(card, card_sha256="")
-    if _sealed(card) != sealed:
-        raise PolicyError(
-            f"'{place / CARD_FILE}' has been changed since it was written", remedy="Restore it, or improve again."
-        )
+    model, card = (place / MODEL_FILE).read_bytes(), _read_card(place / CARD_FILE)
     if hashlib.sha256(model).hexdigest() != card.model_sha256:
         raise PolicyError(
             f"'{place / MODEL_FILE}' is not the graph that its card describes: the hashes differ",
@@ -230,10 +217,39 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
     return Policy(card, model)
 
 
-def _sealed(card: PolicyCard) -> PolicyCard:
-    """The card with its own hash, so that an edited order of actions is never served."""
-    digest = hashlib.sha256(msgspec.json.encode(card)).hexdigest()
-    return msgspec.structs.replace(card, card_sha256=digest)
+def _read_card(path: Path) -> PolicyCard:
+    """The card of a policy, if it is as it was written."""
+    content = path.read_bytes()
+    try:
+        card = msgspec.json.decode(content, type=PolicyCard)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(
+            f"'{path}' is not a policy of this version ({error})",
+            remedy="Improve again, or restore the file.",
+        ) from error
+    if card.format != FORMAT:
+        raise PolicyError(
+            f"The policy has format {card.format}, this version reads {FORMAT}",
+            remedy=f"Use Jumar {card.jumar_version}, or improve again.",
+        )
+    if _seal(content) != card.card_sha256:
+        raise PolicyError(f"'{path}' has been changed since it was written", remedy="Restore it, or improve again.")
+    return msgspec.structs.replace(card, card_sha256="")
+
+
+def sealed(card: PolicyCard) -> bytes:
+    """``policy.json`` with its own hash, so that an edited order of actions is never served."""
+    return pretty(msgspec.structs.replace(card, card_sha256=_seal(msgspec.json.encode(card))))
+
+
+def _seal(content: bytes) -> str:
+    """Hash of a card's entries as they stand, its own hash left empty.
+
+    Of the entries and not of what this version makes of them: a card keeps its seal when later versions know more
+    entries, and one with entries that this version does not know cannot hide them.
+    """
+    entries = msgspec.json.decode(content) | {"card_sha256": ""}
+    return hashlib.sha256(msgspec.json.encode(entries)).hexdigest()
 
 
 def pretty(document: msgspec.Struct) -> bytes:

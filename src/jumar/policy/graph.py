@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from jumar.features.raw import FIRST_KNOWN, MISSING, MISSING_TEXT, SECONDS_PER_DAY, TIME_PARTS, UNKNOWN
 from jumar.features.spec import CLIP, ONE_HOT_LIMIT, FeatureSpec, number_constants
+from jumar.learn.learned import Learned
 
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
 MISSING_TIME = -(2**63)
@@ -70,50 +72,59 @@ class Builder:
 
 
 def build_graph(
-    spec: FeatureSpec,
-    clone: Any,
-    value: Any,
+    learned: Learned,
     *,
     inverse_temperatures: Sequence[float],
     scale: float,
     pessimism: float,
     minimum: Sequence[float],
-    reward_mean: float,
-    reward_scale: float,
+    prices: Sequence[float] = (),
+    costs: Sequence[float] = (),
 ) -> onnx.ModelProto:
-    """Build the graph of one policy, or of several along the path that share everything but the temperature.
+    """Build the graph of one policy, or of several along the path that share everything but temperature and price.
 
     Args:
-        spec: fitted features.
-        clone, value: parameters, each {"tables", "net"}, as the learner leaves them.
+        learned: the learner's networks, and how raw columns become their vectors.
         inverse_temperatures: 1/β of each policy, in units of 1/``scale``.
         scale: the unit of the advantage.
         pessimism: κ.
         minimum: [actions] exploration floor.
-        reward_mean, reward_scale: turn the ensemble's standardised values into rewards on [0, 1].
+        prices: ν of each policy, in rewards on [0, 1] per unit of cost; without costs there are none.
+        costs: [actions] of each action.
 
     Returns:
         A model with one input per raw column (numbers and booleans float32 with NaN for missing, categories as
         strings, id lists as padded string matrices, timestamps as int64 seconds) and the outputs ``pmf``
         [rows, actions] ([rows, policies, actions] for several), ``clone``, ``advantage`` and ``q`` [rows, actions].
     """
+    spec, actions, preference = learned.spec, len(minimum), learned.preference
+    groups: list[Any] = [learned.clone, learned.value]
+    if preference.group is not None:
+        groups.append(preference.group)
     g = Builder()
     numbers, codes, ids = _raw_inputs(g, spec)
     shared = _number_parts(g, spec, numbers)
     one_hot = _one_hot_parts(g, spec, codes)
 
-    id_parts = _id_embeddings(g, spec, (clone, value), ids)
-    actions = len(minimum)
+    id_parts = _id_embeddings(g, spec, groups, ids)
 
-    def network(group: Any, own_ids: list[str]) -> str:
-        parts = shared + one_hot(group["tables"]) + own_ids
-        return _stack(g, group["net"], g.add("Concat", *parts, axis=0))
+    def network(place: int) -> str:
+        parts = shared + one_hot(groups[place]["tables"]) + id_parts[place]
+        return _stack(g, groups[place]["net"], g.add("Concat", *parts, axis=0))
 
-    logits = g.add("Squeeze", network(clone, id_parts[0]), g.constant([0], np.int64))
+    logits = g.add("Squeeze", network(0), g.constant([0], np.int64))
     shifted, powers, total = _exponentials(g, logits, axis=0)
     log_clone, pi0 = g.add("Sub", shifted, g.add("Log", total)), g.add("Div", powers, total)
-    advantage, q = _advantage(g, network(value, id_parts[1]), pi0, actions, pessimism, reward_mean, reward_scale)
-    _pmf(g, log_clone, pi0, advantage, scale, inverse_temperatures, minimum)
+    level, above = _level_and_preference(g, network(1), actions)
+    mean, cautious = _centred(g, above, pi0, pessimism)
+    q = g.add("Add", g.add("Mul", g.add("Add", level, mean), g.constant(learned.reward_scale)),
+              g.constant(learned.reward_mean))  # fmt: skip
+    if preference.group is not None:
+        _, cautious = _centred(g, network(2), pi0, pessimism)
+    advantage = g.add("Mul", cautious, g.constant(preference.unit))
+    rates = np.asarray(inverse_temperatures, np.float64) / max(scale, TINY)
+    offsets = -np.outer(rates * np.asarray(prices), costs) if len(costs) else None
+    _pmf(g, log_clone, pi0, advantage, rates, offsets, minimum)
     for name, tensor in (("clone", pi0), ("advantage", advantage), ("q", q)):
         g.add("Transpose", tensor, perm=[1, 0], name=name)
         g.output(name, "rows", actions)
@@ -292,23 +303,22 @@ def _with_constant_unit(layer: Mapping[str, np.ndarray], *, keep: bool) -> np.nd
     return np.concatenate([weight, column], axis=2)
 
 
-def _advantage(
-    g: Builder, out: str, pi0: str, actions: int, pessimism: float, reward_mean: float, reward_scale: float
-) -> tuple[str, str]:
-    """Pessimistic advantage and mean action value, from the ensemble's levels and preferences."""
+def _level_and_preference(g: Builder, out: str, actions: int) -> tuple[str, str]:
+    """The mean level of an ensemble of values [1, rows], and each member's preferences [members, actions, rows]."""
     axis = [g.constant([v], np.int64) for v in (0, 1, 1 + actions)]
     level = g.add("Slice", out, axis[0], axis[1], axis[1])
-    preference = g.add("Slice", out, axis[1], axis[2], axis[1])
-    average = g.add("ReduceSum", g.add("Mul", pi0, preference), axis[1], keepdims=1)
+    return g.add("ReduceMean", level, axis[0], keepdims=0), g.add("Slice", out, axis[1], axis[2], axis[1])
+
+
+def _centred(g: Builder, preference: str, pi0: str, pessimism: float) -> tuple[str, str]:
+    """Preferences less their average under the clone: the ensemble's mean, and that less κ standard deviations."""
+    first, second = g.constant([0], np.int64), g.constant([1], np.int64)
+    average = g.add("ReduceSum", g.add("Mul", pi0, preference), second, keepdims=1)
     each = g.add("Sub", preference, average)
-    mean = g.add("ReduceMean", each, axis[0], keepdims=0)
+    mean = g.add("ReduceMean", each, first, keepdims=0)
     gap = g.add("Sub", each, mean)
-    spread = g.add("Sqrt", g.add("ReduceMean", g.add("Mul", gap, gap), axis[0], keepdims=0))
-    cautious = g.add("Sub", mean, g.add("Mul", g.constant(pessimism), spread))
-    unit = g.constant(reward_scale)
-    base = g.add("ReduceMean", level, axis[0], keepdims=0)
-    centred = g.add("Add", g.add("Mul", g.add("Add", base, mean), unit), g.constant(reward_mean))
-    return g.add("Mul", cautious, unit), centred
+    spread = g.add("Sqrt", g.add("ReduceMean", g.add("Mul", gap, gap), first, keepdims=0))
+    return mean, g.add("Sub", mean, g.add("Mul", g.constant(pessimism), spread))
 
 
 def _exponentials(g: Builder, x: str, *, axis: int) -> tuple[str, str, str]:
@@ -327,15 +337,20 @@ def _pmf(
     log_clone: str,
     pi0: str,
     advantage: str,
-    scale: float,
-    inverse_temperatures: Sequence[float],
+    rates: NDArray[np.float64],
+    offsets: NDArray[np.float64] | None,
     minimum: Sequence[float],
 ) -> None:
-    """Tilt the clone and keep it above the floor, for one temperature or for several at once."""
-    count, actions = len(inverse_temperatures), len(minimum)
-    rates = np.asarray(inverse_temperatures, np.float64)[:, None, None] / max(scale, TINY)
+    """Tilt the clone and keep it above the floor, for one policy or for several at once.
+
+    ``rates`` [policies] multiply the advantage, ``offsets`` [policies, actions] are added to what comes out.
+    """
+    count, actions = len(rates), len(minimum)
     along = g.constant([1], np.int64)
-    moved = g.add("Add", log_clone, g.add("Mul", advantage, g.constant(rates)))
+    moved = g.add("Mul", advantage, g.constant(rates[:, None, None]))
+    if offsets is not None:
+        moved = g.add("Add", moved, g.constant(offsets[:, :, None]))
+    moved = g.add("Add", log_clone, moved)
     _, powers, total = _exponentials(g, moved, axis=1)
     tilted = g.add("Div", powers, total)
     floor = g.add("Min", pi0, g.constant(np.asarray(minimum)[:, None]))

@@ -1,10 +1,13 @@
 """The path from the clone: π_β(a|x) ∝ π₀(a|x)·exp(A(x,a)/β), above an exploration floor.
 
-In: clone logits and the ensemble's action values. Out: pmfs along the path, and the temperatures worth testing.
-Pure functions in JAX; ``policy.graph`` spells the same ones in ONNX.
+In: clone logits and an advantage. Out: pmfs along the path, the temperatures worth testing, and the prices at which
+actions that cost something are taken no more often than may be. Pure functions in JAX; ``policy.graph`` spells the
+same ones in ONNX.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,23 +17,10 @@ from numpy.typing import NDArray
 
 LOWEST = 1e-3
 HIGHEST = 1e4
-BISECTIONS = 30
-
-
-def pessimistic_advantage(logits: Array, q: Array, pessimism: float) -> Array:
-    """A(x,a) = Q(x,a) − Σ_b π₀(b|x)·Q(x,b), as the ensemble's mean less ``pessimism`` standard deviations.
-
-    Args:
-        logits: [rows, actions] of the clone.
-        q: [members, rows, actions].
-        pessimism: κ ≥ 0.
-
-    Returns:
-        [rows, actions], in units of q.
-    """
-    each = q - (jax.nn.softmax(logits) * q).sum(axis=-1, keepdims=True)
-    mean = each.mean(axis=0)
-    return mean - pessimism * jnp.sqrt(((each - mean) ** 2).mean(axis=0))
+BISECTIONS, PRICE_BISECTIONS = 30, 44
+CERTAIN = 30.0
+ROUNDING = 1e-6
+RULED_OUT = 1e-6
 
 
 def tilt(logits: Array, advantage: Array, inverse_temperature: float | Array, minimum: Array) -> Array:
@@ -48,6 +38,36 @@ def tilt(logits: Array, advantage: Array, inverse_temperature: float | Array, mi
     clone = jax.nn.softmax(logits)
     tilted = jax.nn.softmax(jax.nn.log_softmax(logits) + advantage * inverse_temperature)
     return keep_exploring(tilted, clone, minimum)
+
+
+def greedy_at_price(
+    clone: NDArray[np.float64],
+    advantage: NDArray[np.float64],
+    price: float,
+    costs: Sequence[float],
+    minimum: Sequence[float],
+) -> NDArray[np.float64]:
+    """The end of the path at a price: greedy on A(x,a) − ν·c(a), with exactly the floor left for the rest.
+
+    Among all policies above the floor none has a larger Σ π·A at its average cost, so that a sweep of prices draws
+    the frontier of value against cost. Actions that the clone all but rules out are not chosen.
+
+    Args:
+        clone: [rows, actions] pmf.
+        advantage: [rows, actions].
+        price: ν, in units of the advantage per unit of cost.
+        costs: [actions].
+        minimum: [actions] exploration floor.
+
+    Returns:
+        [rows, actions] pmf in float64.
+    """
+    floor = np.minimum(clone, np.asarray(minimum, np.float64))
+    worth = np.where(clone >= RULED_OUT, advantage - price * np.asarray(costs, np.float64), -np.inf)
+    pmf, best = floor.copy(), worth.argmax(axis=1)[:, None]
+    free = 1.0 - floor.sum(axis=1, keepdims=True)
+    np.put_along_axis(pmf, best, np.take_along_axis(pmf, best, axis=1) + free, axis=1)
+    return pmf
 
 
 def keep_exploring(pmf: Array, clone: Array, minimum: Array) -> Array:
@@ -108,6 +128,67 @@ def _bisect(logits: Array, advantage: Array, minimum: Array, shares: Array) -> A
 
     start = jnp.full_like(shares, np.log(LOWEST)), jnp.full_like(shares, np.log(HIGHEST))
     return jax.lax.fori_loop(0, BISECTIONS, halve, start)[0]
+
+
+def prices_along(
+    logits: Array,
+    advantage: Array,
+    minimum: Array,
+    temperatures: Sequence[float],
+    costs: Sequence[float],
+    most: float,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """For each temperature the smallest price ν at which the average of Σ_a π(a|x)·c(a) is no more than ``most``.
+
+    π is the tilt by A − ν·c. The cost falls as the price rises (again the tail of an exponential family), so
+    bisection finds it; above a floor it may turn back by a hair, and of a bracket the end that meets the cost is kept.
+
+    Args:
+        logits, advantage: [rows, actions] on TRAIN rows, the advantage standardised.
+        minimum: [actions] floor.
+        temperatures: [K].
+        costs: [actions] ≥ 0.
+        most: greatest average cost per decision.
+
+    Returns:
+        Prices [K] in units of the advantage, and [K] whether they meet the cost: where none does, the price is one
+        at which the cheapest action gets all that is free.
+    """
+    cost = np.asarray(costs, np.float64)
+    dearer = cost[cost > cost.min()]
+    if dearer.size == 0:  # no price changes what is chosen
+        return np.zeros(len(temperatures)), np.full(len(temperatures), bool(cost.min() <= most * (1 + ROUNDING)))
+    rates = jnp.asarray([1 / t for t in temperatures], jnp.float32)
+    gap, slack = float(dearer.min() - cost.min()), ROUNDING * float(cost.max())
+    found, least = _bisect_prices(logits, advantage, minimum, rates, jnp.asarray(cost, jnp.float32), gap, most)
+    return np.asarray(found, np.float64) * np.asarray(temperatures), np.asarray(least) <= most + slack
+
+
+@jax.jit
+def _bisect_prices(
+    logits: Array, advantage: Array, minimum: Array, rates: Array, costs: Array, gap: float, most: float
+) -> tuple[Array, Array]:
+    """Offsets ν/β [K] of the logits per unit of cost, and the least cost [K] that any of them reaches."""
+    log_clone = jax.nn.log_softmax(logits)
+
+    def cost(pair: tuple[Array, Array]) -> Array:
+        rate, offset = pair
+        return (tilt(logits, advantage * rate - offset * costs, 1.0, minimum) * costs).sum(-1).mean()
+
+    def reach(rate: Array) -> Array:  # beyond this, the next cheapest action has less than e^−CERTAIN of the cheapest
+        moved = log_clone + advantage * rate
+        return ((moved.max(-1) - moved.min(-1)).max() + CERTAIN) / gap
+
+    def halve(_: int, bounds: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bounds
+        middle = 0.5 * (low + high)
+        meets = jax.lax.map(cost, (rates, middle)) <= most
+        return jnp.where(meets, low, middle), jnp.where(meets, middle, high)
+
+    none, highest = jnp.zeros_like(rates), jax.lax.map(reach, rates)
+    found = jax.lax.fori_loop(0, PRICE_BISECTIONS, halve, (none, highest))[1]
+    free = jax.lax.map(cost, (rates, none)) <= most
+    return jnp.where(free, none, found), jax.lax.map(cost, (rates, highest))
 
 
 def exploration_floor(actions: int, propensity: NDArray[np.float64] | None, exploration: float | None) -> float:

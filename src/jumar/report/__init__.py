@@ -4,7 +4,17 @@ In: a :class:`~jumar.evaluate.certificate.RunSummary`. Out: one self-contained H
 ``improve`` and the command line may import this floor; it computes no statistics of its own.
 """
 
+from jumar.report.claims import several
 from jumar.report.page import render, write
-from jumar.report.terminal import evaluation_table, findings_table, verdict_panel, walk_table
+from jumar.report.terminal import claims_table, evaluation_table, findings_table, verdict_panel, walk_table
 
-__all__ = ["evaluation_table", "findings_table", "render", "verdict_panel", "walk_table", "write"]
+__all__ = [
+    "claims_table",
+    "evaluation_table",
+    "findings_table",
+    "render",
+    "several",
+    "verdict_panel",
+    "walk_table",
+    "write",
+]

@@ -203,7 +203,7 @@ def walk_chart(walk: list[WalkPoint], scale: words.Scale, size: Size = WIDE) -> 
         if row["verdict"] == "chosen" and point is not None:
             least = scale.show(point.lower_bound, down=True)
             layers += _label(row | {"text": f"{scale.show(point.estimate)}, at least {least}"}, box, size)
-    return _dressed(alt.LayerChart(layer=layers), size)
+    return dressed(alt.LayerChart(layer=layers), size)
 
 
 def _path(rows: list[dict[str, Any]], axes: dict[str, Any], box: Frame) -> list[Any]:
@@ -246,7 +246,7 @@ def _points(rows: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
-def _dressed(chart: alt.LayerChart, size: Size) -> alt.LayerChart:
+def dressed(chart: alt.LayerChart, size: Size) -> alt.LayerChart:
     """Fixed gutters, the page's font and colours, and silence towards screen readers (the table speaks)."""
     axis = alt.AxisConfig(
         labelFont=FONT, titleFont=FONT, labelFontSize=size.font, titleFontSize=size.font, titleFontWeight=400,

@@ -20,6 +20,8 @@ from markupsafe import Markup
 from jumar.errors import OutputError
 from jumar.evaluate.certificate import ChangeSummary, CloneCheck, Finding, RunSummary, WalkPoint
 from jumar.report import charts, words
+from jumar.report.claims import claim_rows, several
+from jumar.report.frontier import frontier_chart
 
 MOST_ACTIONS = 12
 MOST_SEGMENTS = 10
@@ -52,7 +54,8 @@ def render(summary: RunSummary) -> str:
         "clone": _clone(summary.clone, scale),
         "change": _change(summary.change),
         "audits": [("Before the verdict: the gate", _findings(c.audits)), ("The log", _findings(logged))],
-        "guardrails": [[(words.clean(k, 60), _figure(v)) for k, v in rail.items()] for rail in c.guardrails],
+        "claims": claim_rows(c.claims) if several(c.claims) else [],
+        "frontier": _frontier(summary, scale),
         "seconds": [(words.clean(k, 60), words.duration(v)) for k, v in summary.seconds.items()],
         "total": words.duration(sum(summary.seconds.values())) if summary.seconds else None,
     }
@@ -139,7 +142,10 @@ def _walk(walk: list[WalkPoint], scale: words.Scale) -> list[dict[str, Any]]:
             "gain": scale.show(point.estimate),
             "least": scale.show(point.lower_bound, down=True),
             "more": [
+                *([("From", words.clean(point.name, 80))] if point.name else []),
                 ("Temperature", words.amount(point.temperature)),
+                *([("Price of a unit of cost", words.amount(point.price))] if point.price else []),
+                *([("Not shown", ", ".join(words.clean(one, 40) for one in point.not_shown))] * bool(point.not_shown)),
                 ("Tested", f"no. {point.test_order - first + 1}" if point.verdict != "not tested" else "no"),
                 ("Gain in validation", scale.show(point.validation_gain)),
                 ("z in validation", words.amount(point.validation_z, signed=True)),
@@ -162,6 +168,42 @@ def _drawings(summary: RunSummary, scale: words.Scale) -> list[tuple[str, Markup
         (name, Markup(charts.svg(charts.walk_chart(summary.walk, scale, size))))
         for name, size in (("wide", charts.WIDE), ("narrow", charts.NARROW))
     ]
+
+
+def _frontier(summary: RunSummary, scale: words.Scale) -> dict[str, Any] | None:
+    """Cost against value: the drawing, and its single policies as text."""
+    frontier = summary.frontier
+    if frontier is None:
+        return None
+    now = next(mark for mark in frontier.marks if mark.name == "production")
+    rows = [
+        {
+            "name": {"production": "production", "chosen": "the chosen policy"}.get(mark.name, mark.name),
+            "cost": words.amount(mark.cost),
+            "less": words.percent(mark.cost / now.cost - 1) if now.cost > 0 else words.NOTHING,
+            "gain": scale.show(mark.value - now.value),
+        }
+        for mark in frontier.marks
+    ]
+    best = max(frontier.points, key=lambda point: point.value)
+    rows.append(
+        {
+            "name": "the best threshold",
+            "cost": words.amount(best.cost),
+            "less": words.percent(best.cost / now.cost - 1) if now.cost > 0 else words.NOTHING,
+            "gain": scale.show(best.value - now.value),
+        }
+    )
+    return {
+        "cost": words.clean(frontier.cost, 80),
+        "baseline": words.clean(frontier.baselines[0].name, 120) if frontier.baselines else None,
+        "rows": rows,
+        "judged": words.plural(frontier.rows, "decision"),
+        "drawings": [
+            (name, Markup(charts.svg(frontier_chart(frontier, scale, size))))
+            for name, size in (("wide", charts.WIDE), ("narrow", charts.NARROW))
+        ],
+    }
 
 
 def _any_cut(walk: list[WalkPoint], scale: words.Scale) -> bool:

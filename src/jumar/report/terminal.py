@@ -15,10 +15,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from jumar.evaluate.certificate import Certificate, Finding, WalkPoint
+from jumar.evaluate.certificate import Certificate, ClaimResult, Finding, WalkPoint
 from jumar.evaluate.estimators import Estimate
 from jumar.evaluate.policies import Evaluation
 from jumar.report import words
+from jumar.report.claims import claim_rows
 
 STYLES = {
     "certified": "green", "conditional": "yellow", "refused": "red",
@@ -91,12 +92,25 @@ def walk_table(walk: Sequence[WalkPoint], production_value: float | None = None)
             words.share(point.deviation.changed),
             scale.show(point.estimate),
             scale.show(point.lower_bound, down=True),
-            f"{point.temperature:.3g}",
+            words.NOTHING if point.temperature is None else f"{point.temperature:.3g}",
             words.count(point.deviation.ess),
             words.amount(point.deviation.max_weight),
             mark,
             style="bold" if point.released else "dim" if point.verdict == "not tested" else "",
         )
+    return table
+
+
+def claims_table(claims: Sequence[ClaimResult]) -> Table:
+    """What a release had to fulfil: the claim, production, the policy's change, by how much it is exceeded at least."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("claim", ratio=1, overflow="fold")
+    for name in ("production", "change", "exceeded by", "at least"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for row in claim_rows(claims):
+        figures = (row["production"], row["change"], row["estimate"], row["least"])
+        table.add_row(Text(row["claim"]), *figures, _mark(row["verdict"]))
     return table
 
 
@@ -118,7 +132,16 @@ def evaluation_table(evaluation: Evaluation) -> Group:
     for name, justify in (("estimator", "left"), ("value", "right"), ("interval", "left"), ("kind", "left")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     e = evaluation
-    rows = (("production", e.production), ("IPS", e.ips), ("SNIPS", e.snips), ("DM", e.dm), ("DR", e.dr))
+    rows = (
+        ("production", e.production),
+        ("IPS", e.ips),
+        ("SNIPS", e.snips),
+        ("DM", e.dm),
+        ("DR", e.dr),
+        ("SNDR", e.sndr),
+        ("Switch-DR", e.switch_dr),
+        ("DRos", e.dros),
+    )
     for name, estimate in rows:
         table.add_row(name, f"{estimate.value:.5g}", _interval(estimate), estimate.method)
     table.add_section()

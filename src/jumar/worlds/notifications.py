@@ -3,6 +3,7 @@
 In: rows and a seed. Out: logs of a production that notifies whoever will probably tap, and exact values.
 The reward is what a visit was worth, 0 if nobody came. Many who tap would have come anyway, some of them
 annoyed; others tap less often, but come only because they hear of requests, or of likes above their usual.
+On request the log also says who tapped and who complained.
 The command line, examples, benchmarks and tests import it, through ``jumar.worlds``.
 """
 
@@ -32,6 +33,7 @@ pc: Any = pyarrow.compute  # its functions come into being on import, where no t
 
 HOLD, SEND = 0, 1
 TAP_THRESHOLD = 0.5
+METRICS = ("tapped", "complaint")
 WORTH_CONCENTRATION = 4.0  # a + b of the Beta distribution of a visit's worth
 
 # Offsets in logits, in the order of CATEGORIES: to come unasked, and for the visit to be worth much.
@@ -48,7 +50,11 @@ class Notifications:
     Attributes:
         exploration: ε; with probability ε the action is drawn uniformly, so propensities are 1 − ε/2 and ε/2.
         variant: "founding": production follows the chance of a tap. "optimal": production is already the best
-            policy that keeps ε, so there is nothing to gain. "indifferent": the action does not matter.
+            policy that keeps ε, so there is nothing to gain. "indifferent": the reward does not depend on the action.
+        persistent: a unit draws once and keeps its arm: its decisions share one uniform number, so that equal
+            propensities give equal actions. Each propensity is right by itself, but a unit is only one draw.
+        week: how many weeks later all of it happens. Another week of the same world has another seed as well, or it
+            would hold the same decisions.
 
     Raises:
         OptionError: ``exploration`` outside [0, 1], or an unknown ``variant``.
@@ -56,6 +62,8 @@ class Notifications:
 
     exploration: float = 0.1
     variant: Literal["founding", "optimal", "indifferent"] = "founding"
+    persistent: bool = False
+    week: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.exploration <= 1:
@@ -87,12 +95,29 @@ class Notifications:
             17 feature columns and ``unit``, ``time``, ``decision_id``; see ``notifications_contexts``.
         """
         blocks = base.block_sizes(rows)
-        return pa.concat_tables([draw_contexts(seed, block).slice(0, size) for block, size in blocks])
+        return pa.concat_tables([draw_contexts(seed, block, self.week).slice(0, size) for block, size in blocks])
 
     def mean_reward(self, contexts: pa.Table) -> base.Floats:
         """E[reward | context, action], exact, shape [rows, 2], within [0, 1]."""
         come, worth = self._truth(_Columns(contexts))
         return come * worth
+
+    def mean_metric(self, contexts: pa.Table, name: str) -> base.Floats:
+        """Chance of a tap (``tapped``) or of a complaint (``complaint``), exact, shape [rows, 2]; 0 where held.
+
+        Raises:
+            OptionError: no such metric.
+        """
+        x = _Columns(contexts)
+        if name == "tapped":
+            after_send = self._tap(x, self._truth(x)[0][:, SEND])
+        elif name == "complaint":
+            after_send = complaint_probability(x)
+        else:
+            raise OptionError(
+                "This world has no such metric", example=name, remedy=f"Choose one of {', '.join(METRICS)}."
+            )
+        return np.stack([np.zeros(len(after_send)), after_send], axis=1)
 
     def production(self, contexts: pa.Table) -> base.Floats:
         """The incumbent's probabilities, shape [rows, 2]: send above a chance of a tap, explore with ε."""
@@ -107,41 +132,59 @@ class Notifications:
         mean_reward = self.mean_reward(contexts)
         return self._exploring(mean_reward[:, SEND] > mean_reward[:, HOLD])
 
-    def log(self, rows: int, seed: int, policy: base.Policy | None = None) -> pa.Table:
+    def log(self, rows: int, seed: int, policy: base.Policy | None = None, *, metrics: bool = False) -> pa.Table:
         """Contexts with ``action`` (string), ``propensity`` (exact) and ``reward`` (in [0, 1]).
 
         Args:
             rows: how many decisions; a longer log with the same seed starts with the shorter one.
             seed: a whole number ≥ 0.
             policy: who decides; production if None. Contexts of equal seeds are equal under every policy.
+            metrics: add ``tapped`` and ``complaint``, 0 or 1; the other columns stay as they are. Who taps has come.
         """
-        return pa.concat_tables(self._log_blocks(rows, seed, policy))
+        return pa.concat_tables(self._log_blocks(rows, seed, policy, metrics))
 
-    def write(self, rows: int, seed: int, path: str | os.PathLike[str], policy: base.Policy | None = None) -> None:
+    def write(
+        self,
+        rows: int,
+        seed: int,
+        path: str | os.PathLike[str],
+        policy: base.Policy | None = None,
+        *,
+        metrics: bool = False,
+    ) -> None:
         """Write the rows of ``log`` as Parquet, block by block: memory stays the same for any number of rows.
 
         Raises:
             OutputError: the file cannot be written; then what stood at ``path`` still does.
         """
-        schema = self.log(1, seed, policy).schema
-        base.write_parquet(self._log_blocks(rows, seed, policy), schema, path)
+        schema = self.log(1, seed, policy, metrics=metrics).schema
+        base.write_parquet(self._log_blocks(rows, seed, policy, metrics), schema, path)
 
-    def value(self, pmf_function: base.Policy, rows: int = 1_000_000, seed: int = 20_260_302) -> float:
+    def value(
+        self,
+        pmf_function: base.Policy,
+        rows: int = 1_000_000,
+        seed: int = 20_260_302,
+        *,
+        metric: Literal["tapped", "complaint"] | None = None,
+    ) -> float:
         """Mean reward per decision of a policy, exact over actions and rewards, averaged over contexts.
 
         Args:
             pmf_function: contexts to probabilities, [n, 2]; it is asked about one block at a time.
             rows: contexts averaged over; the standard error of the mean is about 0.18/√rows.
             seed: of the contexts; keep it away from the seeds of logs to judge on people never seen.
+            metric: what to average instead of the reward.
 
         Raises:
             OptionError: the policy's answer is not one distribution per row.
         """
         total = 0.0
         for block, size in base.block_sizes(rows):
-            contexts = draw_contexts(seed, block).slice(0, size)
+            contexts = draw_contexts(seed, block, self.week).slice(0, size)
             pmf = base.checked_pmf(pmf_function(contexts), size, len(self.actions))
-            total += float((pmf * self.mean_reward(contexts)).sum())
+            mean = self.mean_metric(contexts, metric) if metric else self.mean_reward(contexts)
+            total += float((pmf * mean).sum())
         return total / rows
 
     def summary(self, rows: int = 200_000, seed: int = 20_260_302) -> base.Summary:
@@ -149,7 +192,7 @@ class Notifications:
         totals = np.zeros(2)
         rates = np.zeros((2, len(self.actions)))
         for block, size in base.block_sizes(rows):
-            contexts = draw_contexts(seed, block).slice(0, size)
+            contexts = draw_contexts(seed, block, self.week).slice(0, size)
             pmfs = np.stack([self.production(contexts), self.best(contexts)])
             totals += (pmfs * self.mean_reward(contexts)).sum(axis=(1, 2))
             rates += pmfs.sum(axis=1)
@@ -179,24 +222,47 @@ class Notifications:
         annoyed = 1 - annoyance(x)
         return np.stack([come, come_notified], axis=1), np.stack([worth, worth * annoyed], axis=1)
 
-    def _log_blocks(self, rows: int, seed: int, policy: base.Policy | None) -> Iterator[pa.Table]:
+    def _tap(self, x: _Columns, come_notified: base.Floats) -> base.Floats:
+        """Chance that a notification is tapped, [rows]: the incumbent's estimate, but who does not come cannot tap."""
+        return np.minimum(tap_probability(x), come_notified)
+
+    def _log_blocks(self, rows: int, seed: int, policy: base.Policy | None, metrics: bool) -> Iterator[pa.Table]:
         decide = policy or self.production
         for block, size in base.block_sizes(rows):
             # A block is drawn whole and then cut, or its outcomes would depend on where the log ends.
-            contexts = draw_contexts(seed, block)
+            contexts = draw_contexts(seed, block, self.week)
             pmf = base.checked_pmf(decide(contexts), contexts.num_rows, len(self.actions))
             rng = base.block_rng(seed, block, stream=1)
-            action = (rng.random(len(pmf)) < pmf[:, SEND]).astype(np.int64)
+            draws = rng.random(len(pmf))
+            if self.persistent:
+                draws = draws[_first_of_unit(contexts)]
+            action = (draws < pmf[:, SEND]).astype(np.int64)
             taken = np.arange(len(pmf)), action
-            come, worth = self._truth(_Columns(contexts))
+            x = _Columns(contexts)
+            come, worth = self._truth(x)
             came = rng.random(len(pmf)) < come[taken]
             mean = worth[taken]
             reward = came * rng.beta(WORTH_CONCENTRATION * mean, WORTH_CONCENTRATION * (1 - mean))
             names = pa.DictionaryArray.from_arrays(pa.array(action), pa.array(self.actions)).cast(pa.string())
             decided = {"action": names, "propensity": pa.array(pmf[taken]), "reward": pa.array(reward)}
+            if metrics:
+                # A stream of their own, so that the log is the same with and without them.
+                chance = base.block_rng(seed, block, stream=2).random((2, len(pmf)))
+                sent = action == SEND
+                # Tapping is one way to come: among those who came, the share that makes the chance right.
+                tapped = sent & came & (chance[0] * come[:, SEND] < self._tap(x, come[:, SEND]))
+                complaint = sent & (chance[1] < complaint_probability(x))
+                decided |= {"tapped": pa.array(tapped.astype(np.int64))}
+                decided |= {"complaint": pa.array(complaint.astype(np.int64))}
             for name, column in decided.items():
                 contexts = contexts.append_column(name, column)
             yield contexts.slice(0, size)
+
+
+def _first_of_unit(contexts: pa.Table) -> NDArray[np.intp]:
+    """For each row the position of its unit's first row, [rows]."""
+    codes = contexts["unit"].combine_chunks().dictionary_encode().indices.to_numpy()
+    return np.unique(codes, return_index=True)[1][codes]
 
 
 class _Columns:
@@ -260,6 +326,11 @@ def annoyance(x: _Columns) -> base.Floats:
     """Share of a visit's worth that a notification costs, [rows]: the active, the often told, at night."""
     here = _sigmoid(3 * (0.9 - x.away))
     return 0.03 + 0.13 * here + 0.08 * _sigmoid(2 * (x.sends - 2.0)) + 0.15 * x.night
+
+
+def complaint_probability(x: _Columns) -> base.Floats:
+    """Chance that a notification is complained about, [rows]: the often told, and at night."""
+    return 0.002 + 0.02 * _sigmoid(2 * (x.sends - 2.2)) + 0.04 * x.night
 
 
 def worth_of_visit(x: _Columns) -> base.Floats:

@@ -32,11 +32,14 @@ HOUR_WEIGHTS = np.array([2, 1, 1, 1, 1, 2, 4, 6, 8, 9, 9, 9, 10, 9, 9, 9, 10, 11
 WEEK_START_US = 1_772_409_600_000_000  # Monday 2 March 2026, 00:00 UTC
 MINUTE_US = 60_000_000
 MINUTES_PER_DAY = 1_440
+WEEK_US = 7 * MINUTES_PER_DAY * MINUTE_US
 MEAN_FURTHER_DECISIONS = 2.0
 
 
-def draw_contexts(seed: int, block: int) -> pa.Table:
+def draw_contexts(seed: int, block: int, week: int = 0) -> pa.Table:
     """One whole block of BLOCK_ROWS contexts, ordered by time; a unit never reaches into the next block.
+
+    ``week`` moves all times by so many weeks and leaves everything else as it is.
 
     Identity: ``decision_id``, ``unit`` (string), ``time`` (timestamp[us]).
     Features: ``days_since_visit`` (double, null if never), ``last_visit_at`` (timestamp[us], the same fact);
@@ -49,6 +52,7 @@ def draw_contexts(seed: int, block: int) -> pa.Table:
     owner, units = _owners(rng)
     traits = _Traits(rng, units)
     moment, hour, weekday = _moments(rng)
+    moment += week * WEEK_US
     columns: dict[str, pa.Array] = {
         "decision_id": _identifiers(f"d{seed}-", block * BLOCK_ROWS + np.arange(BLOCK_ROWS)),
         "unit": _identifiers(f"page{seed}-", block * BLOCK_ROWS + owner),

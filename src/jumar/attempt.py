@@ -1,0 +1,149 @@
+"""What one attempt puts to the gate: the claims, the cost that candidates aim at, what counts as evidence, the plan.
+
+In: a ``Log``, what the user asks, learned candidates. Out: claims, an ``Aim``, ``Counting``, a ``GatePlan``. The main
+job orders these steps; nothing here sees a row of the gate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from jumar.errors import OptionError
+from jumar.evaluate import Finding, GatePlan, plan_gate
+from jumar.evaluate.claims import Claim
+from jumar.evaluate.contestants import Contestants
+from jumar.evaluate.judging import Scored
+from jumar.evaluate.trials import trials_of
+from jumar.learn.prepare import Prepared
+from jumar.logs import Log, evidence_by_unit
+from jumar.logs.split import PARTS, SPLIT_SALT
+from jumar.policy.candidates import Aim
+from jumar.version import VERSION
+
+EvidenceChoice = Literal["auto", "decision", "unit"]
+KEPT_SHARE = 0.99  # of the decisions, where only the first ones of each unit count
+TRAIN = ("fit", "stop", "validate")
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What counts as one piece of evidence.
+
+    Attributes:
+        most_per_unit: decisions of a unit that count together; None where every decision counts by itself.
+        pieces: as many are expected in the gate as TRAIN holds.
+        decisions: the same for decisions.
+        boost: half of the capital may be bet by the booster: the pieces are independent and alike.
+        note: why, in a sentence; empty where decisions count by themselves, as usual.
+    """
+
+    most_per_unit: int | None
+    pieces: int
+    decisions: int
+    boost: bool
+    note: str = ""
+
+
+def counting_of(log: Log, findings: Sequence[Finding], choice: EvidenceChoice) -> Counting:
+    """Decide what counts as evidence, by the audit's findings unless the user says.
+
+    Raises:
+        OptionError: evidence by unit is asked of a log that has no units, or the choice is none.
+    """
+    if choice not in ("auto", "decision", "unit"):
+        raise OptionError("Evidence is counted by decision or by unit", example=choice, remedy="Leave it at auto.")
+    has_units = log.schema.roles.unit is not None
+    if choice == "unit" and not has_units:
+        raise OptionError("The log has no units to count evidence by", remedy="Name their column with --unit.")
+    found = [finding for finding in findings if finding.figures.get("by_unit")]
+    drifts = any(finding.name == "drift" and finding.verdict != "ok" for finding in findings)
+    told = log.schema.has_propensities
+    by_unit = choice == "unit" or (choice == "auto" and has_units and evidence_by_unit(findings))
+    if not by_unit:
+        rows = log.rows_in(*TRAIN)
+        repeats = has_units and log.units_repeat(*TRAIN)
+        note = ""
+        if found:
+            note = "Evidence is counted by decision, as asked, although the audit says that decisions hang together."
+        return Counting(None, rows, rows, told and not repeats and not drifts and not found, note)
+    sizes = log.rows_per_unit(*TRAIN)
+    most = sizes.cap(KEPT_SHARE)
+    kept = round(sizes.rows * sizes.kept(most))
+    why = "as asked" if choice == "unit" else f"because of {found[0].name}"
+    note = f"Evidence is counted by unit, {why}: the first {most:,} decisions of each count, together as one piece."
+    return Counting(most, sizes.count, kept, told and not drifts, note)
+
+
+def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, alpha: float) -> Aim | None:
+    """The cost that every candidate must keep to: what the claims allow, less what the gate needs to be sure.
+
+    Args:
+        claims: of the attempt; the first one about costs of actions is aimed at, the gate tests them all.
+        counts: [actions] how often TRAIN holds each action.
+        pieces: of evidence that the gate is expected to hold.
+        alpha: error probability.
+    """
+    asked = [claim for claim in claims if claim.kind in ("spend", "budget")]
+    if not asked:
+        return None
+    first = asked[0]
+    limits = [_allowed(claim, counts, pieces, alpha) for claim in asked if claim.costs == first.costs]
+    return Aim(costs=tuple(cost * first.scale for cost in first.costs), most=min(limits))
+
+
+def _allowed(claim: Claim, counts: np.ndarray, pieces: int, alpha: float) -> float:
+    """Greatest average cost, in its own units, that the claim's test will probably pass."""
+    shares, costs = counts / max(counts.sum(), 1), np.asarray(claim.costs) * claim.scale
+    now = float(shares @ costs)
+    spread = math.sqrt(max(float(shares @ costs**2) - now**2, 0.0))
+    sure = (math.sqrt(2.0 * (math.log(1.0 / alpha) + 1.0)) + 1.0) * spread / math.sqrt(max(pieces, 1))
+    limit = float(claim.most or 0.0) if claim.kind == "budget" else (1.0 + claim.margin) * now
+    return max(limit - sure, 0.0)
+
+
+def plan_of(
+    log: Log,
+    prepared: Prepared,
+    field: Contestants,
+    scored: Scored,
+    claims: Sequence[Claim],
+    counting: Counting,
+    confidence: float,
+    seed: int,
+) -> GatePlan:
+    """Freeze candidates, claims, order, bets and error probabilities."""
+    fold = scored.fold(counting.most_per_unit)
+    told = log.schema.has_propensities
+    return plan_gate(
+        trials=trials_of(claims, scored, fold, counting.pieces, robust=told),
+        validation_w=scored.weight,
+        validation_rows=len(scored.reward),
+        temperatures=field.temperatures,
+        policy_sha256=field.hashes,
+        names=field.names,
+        prices=field.prices,
+        confidence=confidence,
+        rows_planned=counting.pieces,  # as many are expected as TRAIN holds; the gate's own count stays unseen
+        decisions_planned=counting.decisions,
+        supported=prepared.counts > 0,
+        value_range=scored.value_range,
+        propensity_floor=min(prepared.least_propensity, float(scored.propensity.min())),
+        estimated_propensities=not told,
+        evidence="decision" if counting.most_per_unit is None else "unit",
+        most_per_unit=counting.most_per_unit or 1,
+        boost=counting.boost,
+        seed=seed,
+        reward_low=log.schema.reward_low,
+        reward_high=log.schema.reward_high,
+        log_source=log.source,
+        split={"salt": SPLIT_SALT, **{name: low for name, (low, _) in PARTS.items()}},
+        schema_sha256=hashlib.sha256(msgspec.json.encode(log.schema)).hexdigest(),
+        jumar_version=VERSION,
+    )

@@ -1,0 +1,197 @@
+"""Freezing a challenger: bets measured on rows that will never judge it, and everything that is decided beforehand.
+
+In: a policy and a log of decisions that lie behind it. Out: ``Manifest``. Only ``challenger`` imports this module.
+"""
+
+# Ibis' annotations know columns only as bare values.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportArgumentType=false
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from jumar.errors import LogError, OptionError, PolicyError
+from jumar.evaluate.capital import Floats
+from jumar.evaluate.plan import GatePlan, plan_gate
+from jumar.evaluate.sequence import LEAST_ESS
+from jumar.evaluate.weights import ALARM, MATERIAL_DEFICIT, UNTRIED_MASS
+from jumar.logs import Log, audit
+from jumar.logs.schema import ACTION, PROPENSITY, TIME
+from jumar.logs.split import PARTS, SPLIT_SALT
+from jumar.policy import Policy, in_order
+from jumar.release.documents import ReleaseError
+from jumar.release.judging import batch_rows, scored, scorer_of
+from jumar.version import VERSION
+
+VALIDATION_ROWS = 300_000
+LEAST_VALIDATION_ROWS = 40
+LEAST_RANGE = 1e-6
+TRAIN = ("fit", "stop", "validate")
+AUDITS = [
+    f"Logged propensities that are too small: capital against them of {math.exp(ALARM):.0f}.",
+    f"Fewer than {LEAST_ESS:.0f} effective rows, or decisions of which none could have been another.",
+    f"More than {UNTRIED_MASS:.0%} of its decisions on actions that the training rows do not hold.",
+    f"At least {MATERIAL_DEFICIT:.0%} of its weight missing for certain.",
+]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A challenger on rows that fitted nothing: weight, gain d = (w − 1)·r, propensity, predicted value; all [rows]."""
+
+    weight: Floats
+    gain: Floats
+    propensity: Floats
+    value: Floats
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Low and high predicted values, apart from each other."""
+        low, high = (float(f"{x:.6g}") for x in np.quantile(self.value, (0.02, 0.98)))
+        return (low, high) if high - low > LEAST_RANGE else (low - 0.5, low + 0.5)
+
+
+def checked_log(policy: Policy, log: Log) -> datetime.datetime:
+    """The latest decision of the log that a challenger is opened with.
+
+    Raises:
+        LogError: no times, no propensities, or too few rows to lay bets on.
+        PolicyError: the policy was fitted under another split of the units.
+        ReleaseError: an audit of the log blocks.
+    """
+    if policy.card.train_units_below != PARTS["gate"][0]:
+        raise PolicyError(
+            "The policy was fitted under another split of the units than this version knows",
+            remedy="Open it with the version of its card, or improve again.",
+        )
+    if not log.schema.has_propensities:
+        raise LogError(
+            "A challenger is judged by logged propensities, and this log has none",
+            remedy="Log the probability of each decision, and name its column when the policy is learned.",
+        )
+    if log.schema.roles.time is None:
+        raise no_time()
+    if log.rows_in("validate") < LEAST_VALIDATION_ROWS:
+        raise LogError(
+            f"At least {LEAST_VALIDATION_ROWS} decisions that fitted nothing are needed to lay bets on",
+            count=log.rows_in("validate"),
+            remedy="Open the challenger with the whole log that its policy was learned from.",
+        )
+    blocked = [finding.sentence for finding in audit(log) if finding.verdict == "blocked"]
+    if blocked:
+        raise ReleaseError(
+            "An audit of the log blocks, and no evidence from such logs would count",
+            example=blocked[0],
+            remedy="See `jumar audit` for all findings.",
+        )
+    table = log.part()
+    return utc(log.origin.one(table.aggregate(last=table[TIME].max()))["last"])
+
+
+def no_time() -> LogError:
+    """Without times nobody knows what came before what."""
+    return LogError(
+        "A challenger counts only decisions made after it was frozen, and this log has no time",
+        remedy="Add the column of times that the policy's own log has, or name one with --time when it is learned.",
+    )
+
+
+def measure(policy: Policy, log: Log) -> Measured:
+    """The challenger on part "validate", on about ``VALIDATION_ROWS`` rows of it at the most."""
+    scorer = scorer_of(policy)
+
+    def score(batch: pa.RecordBatch) -> tuple[Floats, ...]:
+        found = scored(batch, policy, scorer)
+        weight = found.taken / found.propensity
+        return weight, (weight - 1.0) * found.reward, found.propensity, found.value
+
+    share = min(1.0, VALIDATION_ROWS / max(log.rows_in("validate"), 1))
+    batches = log.batches("validate", batch_rows=batch_rows(policy), share=share)
+    return Measured(*(np.concatenate(column) for column in zip(*in_order(score, batches), strict=True)))
+
+
+def plan_of(policy: Policy, log: Log, *, alpha: float, rows_planned: int, seed: int) -> GatePlan:
+    """The gate's plan for one challenger.
+
+    Args:
+        policy: what is to be released.
+        log: whose part "validate" the bets are measured on.
+        alpha: the attempt's share of the ledger's error.
+        rows_planned: decisions that the gate is expected to see.
+        seed: recorded.
+    """
+    measured, held = measure(policy, log), _held(log)
+    return plan_gate(
+        validation_d=measured.gain[:, None],
+        validation_w=measured.weight[:, None],
+        temperatures=[policy.card.temperature],
+        policy_sha256=[policy.card.model_sha256],
+        names=[policy.name],
+        alpha=alpha,
+        rows_planned=rows_planned,
+        supported=np.isin(np.arange(len(policy.actions)), list(held)),
+        value_range=measured.value_range,
+        propensity_floor=min([float(measured.propensity.min()), *held.values()]),
+        seed=seed,
+        reward_low=log.schema.reward_low,
+        reward_high=log.schema.reward_high,
+        log_source=log.source,
+        split={"salt": SPLIT_SALT, **{name: low for name, (low, _) in PARTS.items()}},
+        schema_sha256=hashlib.sha256(msgspec.json.encode(policy.card.log_schema)).hexdigest(),
+        jumar_version=VERSION,
+    )
+
+
+def _held(log: Log) -> dict[int, float]:
+    """The smallest propensity of every action that TRAIN holds, by the action's place."""
+    table = log.part(*TRAIN)
+    rows = log.origin.ask(table.group_by(ACTION).aggregate(least=table[PROPENSITY].min()))
+    return {int(row[ACTION]): float(row["least"]) for row in rows}
+
+
+def counting_from(
+    after: str, opened_at: datetime.datetime, floor: datetime.datetime
+) -> tuple[datetime.datetime, Literal["clock", "log", "declared"]]:
+    """From when on decisions count, and who says so.
+
+    Args:
+        after: "clock", "log", or a moment as ISO 8601, UTC if it names no zone.
+        opened_at: now.
+        floor: nothing earlier can count whatever anybody says.
+
+    Raises:
+        OptionError: ``after`` is no moment.
+        ReleaseError: it lies before ``floor``.
+    """
+    if after == "clock":
+        return max(opened_at, floor), "clock"
+    if after == "log":
+        return floor, "log"
+    try:
+        declared = utc(datetime.datetime.fromisoformat(after))
+    except ValueError:
+        raise OptionError(
+            "--after is 'clock', 'log' or a moment",
+            example=after,
+            remedy="Say for example --after 2026-03-09T00:00:00.",
+        ) from None
+    if declared < floor:
+        raise ReleaseError(
+            "Decisions that influenced the challenger, or were seen by an earlier one of this ledger, cannot judge it",
+            example=after,
+            remedy=f"Say --after log, or a moment from {floor.isoformat()} on.",
+        )
+    return declared, "declared"
+
+
+def utc(when: Any) -> datetime.datetime:
+    """A moment in UTC; one without a zone is taken as UTC."""
+    return when.astimezone(datetime.UTC) if when.tzinfo else when.replace(tzinfo=datetime.UTC)
