@@ -1,4 +1,4 @@
-"""The benchmark that proves the gate: false releases, a year, power, audits, speed, each with what must break.
+"""The benchmark that proves the gate: false releases, a year, power, planner, audits, speed, each with what must break.
 
 In: nothing. Out: tables, figures beside targets, and with --store ``figures.json``, which documents quote; it exits 1
 if a target was missed or a negative control did not break. Seeds are fixed.
@@ -24,7 +24,7 @@ from gate import adaptive, audits, boosted, documents, nulls, power, speed, tabl
 from gate.core import on_all_cores
 from table import Row, print_head, print_table, use_cores
 
-SECTIONS = ("nulls", "year", "power", "audits", "speed")
+SECTIONS = ("nulls", "year", "power", "planner", "audits", "speed")
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,17 @@ def work(section: str, *arguments: Any) -> Any:
         "boosted": boosted.run,
         "year": year.run,
         "power": power.run,
+        "planner": power.planned,
         "audits": audits.run,
     }
     return functions[section](*arguments)
 
 
-def tasks(wanted: list[str], sizes: Sizes) -> list[tuple[Any, ...]]:
+def tasks(wanted: list[str], sizes: Sizes, quick: bool) -> list[tuple[Any, ...]]:
     """All tasks, the longest kinds first, so that no core is left over at the end."""
     found: list[tuple[Any, ...]] = []
+    if "planner" in wanted:
+        found.append(("planner", quick))
     if "nulls" in wanted:
         found += [("adaptive", *task) for task in adaptive.tasks(sizes.long_runs)]
         found += [("boosted", *task) for task in boosted.tasks(sizes.long_runs)]
@@ -84,6 +87,8 @@ def report(section: str, results: list[Any], quick: bool, sizes: Sizes) -> tuple
     if section == "power":
         lines = sorted(results, key=lambda one: one.base)
         return tables.power_table(lines), tables.power_targets(lines)
+    if section == "planner":
+        return None, results[0]
     if section == "audits":
         apart = max(audits.difference(which) for which in range(len(audits.NAMES)))
         same = Row("sums of audits against rows fed to them", f"{apart:.0e} nats", "≤ 1e-6", apart <= 1e-6)
@@ -128,7 +133,7 @@ def main(arguments: list[str]) -> int:
 def measured(wanted: list[str], quick: bool, workers: int) -> list[tuple[str, tables.Table | None, list[Row]]]:
     """All sections asked for; what is timed comes last, when nothing else runs."""
     sizes = QUICK if quick else FULL
-    work_to_do = tasks(wanted, sizes)
+    work_to_do = tasks(wanted, sizes, quick)
     results = on_all_cores(work, work_to_do, workers)
     kinds = {"case": "nulls", "adaptive": "nulls", "boosted": "nulls"}
     found = []

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import jumar
-from jumar import cli, improvement
+from jumar import cli, fitting
 from jumar.evaluate import CandidatePlan, Certificate, Deviation, Estimate, Finding, GatePlan
 from jumar.evaluate.policies import Evaluation
 from jumar.features import FeatureSpec
@@ -35,10 +35,10 @@ NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 DOCUMENTS = [
     path for path in (*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))) if path.exists()
 ]
-COMMANDS = ("improve", "audit", "evaluate", "score", "world", "demo")
+COMMANDS = ("improve", "audit", "evaluate", "score", "world", "demo", "gate", "plan")
 # From the top of the house down; a floor imports only from floors to its right.
-FLOORS = ("cli", "improvement", "report", "serve", "evaluate", "policy", "learn", "features", "logs", "files",
-          "interrupts", "records", "version", "errors")  # fmt: skip
+FLOORS = ("cli", "cli_gate", "cli_plan", "improvement", "report", "serve", "release", "evaluate", "policy", "learn",
+          "features", "logs", "files", "interrupts", "records", "version", "errors")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 
@@ -68,7 +68,7 @@ def strong_log(rows: int) -> pa.Table:
 @pytest.fixture(scope="module")
 def one_fit() -> Iterator[None]:
     """The documents show that calls work and fit together: one short fit of the log serves all of them."""
-    patch, fitted, fit = pytest.MonkeyPatch(), {}, improvement.fit_one_step
+    patch, fitted, fit = pytest.MonkeyPatch(), {}, fitting.fit_one_step
 
     def once(
         spec: FeatureSpec, actions: int, chunks: Any, held_out: Any, moments: Any, config: Any, tell: Any
@@ -78,8 +78,8 @@ def one_fit() -> Iterator[None]:
             fitted[key] = fit(spec, actions, chunks, held_out, moments, config, tell)
         return fitted[key]
 
-    patch.setattr(improvement, "fit_one_step", once)
-    patch.setattr(improvement, "FitConfig", lambda **given: FitConfig(**given | {"updates": 240, "evaluations": 6}))
+    patch.setattr(fitting, "fit_one_step", once)
+    patch.setattr(fitting, "FitConfig", lambda **given: FitConfig(**given | {"updates": 240, "evaluations": 6}))
     yield
     patch.undo()
 
@@ -158,8 +158,10 @@ def test_settings_in_the_documents_are_read(tmp_path: Path, monkeypatch: pytest.
 
 @functools.cache
 def flags_of(command: str) -> frozenset[str]:
-    """Every flag of a command: those of its own parameters and those of the log."""
-    names = [name for argument in cli.app[command].assemble_argument_collection() for name in argument.names]
+    """Every flag of a command: those of its own parameters, of the log, and of the commands below it."""
+    below = [cli.app[command], *(cli.app[command][name] for name in cli.app[command] if not name.startswith("-"))]
+    runs = [app for app in below if app.default_command is not None]
+    names = [name for app in runs for argument in app.assemble_argument_collection() for name in argument.names]
     return frozenset(names) | {"--help", "--version"}
 
 

@@ -17,54 +17,57 @@ from gate.nulls import ROWS, Rates
 from jumar.evaluate.capital import default_bets
 
 NAMES = ("adaptive, follows the leader", "adaptive, adopts a winner")
-RATE, EXPLORED, WINS = 0.05, 0.15, 3.2
-RUNS_AT_ONCE, STEP = 20_000, 500
+RATE, WINS, LEAST_VARIANCE = 0.05, 3.2, 25.0
+SECOND = ((0.15, 0.85), (0.5, 1.0))  # probability of the second arm while it is not, and while it is, in favour
+RUNS_AT_ONCE, STEP, LOOKS = 20_000, 500, 8
 
 
-def simulate(rule: int, rows: int, step: int, runs: int, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-    """Logs of one production.
+class Logs:
+    """Many logs of one production, side by side.
 
-    Returns:
-        [runs, 4] counts of the values of d, the values [4], and [runs] the largest log capital at 8 looks.
+    Attributes:
+        values: [4] what d can be: the first arm paid, the second did while not in favour, while in favour, neither.
+        counts: [runs, 4] rows of each.
+        tried, won: [runs, 2] rows and rewards of both arms, which is what production knows.
+        favoured: [runs] whether the second arm is in favour.
     """
-    values = np.array([-1.0, 1.0 / EXPLORED - 1.0, 1.0 / (1.0 - EXPLORED) - 1.0, 0.0])
-    if rule == 1:
-        values = np.array([-1.0, 1.0, 1.0, 0.0])
-    square = float(RATE * (values[1] if rule == 0 else 1.0))
-    bets = default_bets(square, rows, BETTING_ALPHA)
-    counts = np.zeros((runs, 4))
-    tried, won = np.zeros((runs, 2)), np.zeros((runs, 2))
-    adopted = np.zeros(runs, dtype=bool)
-    best = np.full(runs, -np.inf)
-    looks = {rows // step * (look + 1) // 8 for look in range(8)}
+
+    def __init__(self, rule: int, runs: int) -> None:
+        self.rule = rule
+        self.values = np.array([-1.0, *(1.0 / chance - 1.0 for chance in SECOND[rule]), 0.0])
+        self.counts, self.tried, self.won = np.zeros((runs, 4)), np.zeros((runs, 2)), np.zeros((runs, 2))
+        self.favoured = np.zeros(runs, dtype=bool)
+
+    def step(self, rows: int, rng: np.random.Generator) -> None:
+        """Production looks back, then decides this many rows."""
+        if self.rule == 0:
+            self.favoured = self.won[:, 1] * self.tried[:, 0] > self.won[:, 0] * self.tried[:, 1]
+        else:
+            ahead, variance = self.won[:, 1] - self.won[:, 0], np.maximum(self.won.sum(axis=1), LEAST_VARIANCE)
+            self.favoured |= ahead > WINS * np.sqrt(variance)
+        second = np.where(self.favoured, SECOND[self.rule][1], SECOND[self.rule][0])
+        taken = (rng.random(second.size) < second).astype(np.int64) if rows == 1 else rng.binomial(rows, second)
+        both = np.stack([rows - taken, taken], axis=1)
+        paid = both * (rng.random(second.size) < RATE)[:, None] if rows == 1 else rng.binomial(both, RATE)
+        self.tried += both
+        self.won += paid
+        self.counts[:, 0] += paid[:, 0]
+        self.counts[:, 1] += np.where(self.favoured, 0, paid[:, 1])
+        self.counts[:, 2] += np.where(self.favoured, paid[:, 1], 0)
+        self.counts[:, 3] += rows - paid.sum(axis=1)
+
+
+def simulate(rule: int, rows: int, step: int, runs: int, rng: np.random.Generator) -> tuple[Logs, Floats]:
+    """Logs of one production, and [runs] the largest log capital at any look."""
+    logs, best = Logs(rule, runs), np.full(runs, -np.inf)
+    low = SECOND[rule][0]
+    bets = default_bets(RATE * ((1.0 - low) + low * (1.0 / low - 1.0) ** 2), rows, BETTING_ALPHA)
+    looks = {rows // step * (look + 1) // LOOKS for look in range(LOOKS)}
     for at in range(1, rows // step + 1):
-        second = np.full(runs, 0.5)
-        if rule == 0:
-            ahead = won[:, 1] * tried[:, 0] > won[:, 0] * tried[:, 1]
-            second = np.where(ahead, 1.0 - EXPLORED, EXPLORED)
-        else:
-            adopted |= won[:, 1] - won[:, 0] > WINS * np.sqrt(np.maximum(won.sum(axis=1), 25.0))
-            second[adopted] = 1.0
-        if step == 1:
-            b = rng.random(runs) < second
-            r = rng.random(runs) < RATE
-            taken, paid = np.stack([~b, b], axis=1).astype(float), np.stack([r & ~b, r & b], axis=1).astype(float)
-        else:
-            b = rng.binomial(step, second)
-            taken = np.stack([step - b, b], axis=1).astype(float)
-            paid = rng.binomial(taken.astype(np.int64), RATE).astype(float)
-        tried += taken
-        won += paid
-        counts[:, 0] += paid[:, 0]
-        if rule == 0:
-            counts[:, 1] += np.where(ahead, 0.0, paid[:, 1])
-            counts[:, 2] += np.where(ahead, paid[:, 1], 0.0)
-        else:
-            counts[:, 1] += np.where(adopted, 0.0, paid[:, 1])
+        logs.step(step, rng)
         if at in looks:
-            best = np.maximum(best, log_capital(counts, values, bets))
-    counts[:, 3] = rows - counts[:, :3].sum(axis=1)
-    return counts, values, best
+            best = np.maximum(best, log_capital(logs.counts, logs.values, bets))
+    return logs, best
 
 
 def run(rule: int, rows: int, runs: int) -> Rates:
@@ -73,9 +76,9 @@ def run(rule: int, rows: int, runs: int) -> Rates:
     rng = np.random.default_rng([3, rule, rows])
     hits, control = np.zeros(len(ALPHAS), np.int64), np.zeros(len(ALPHAS), np.int64)
     for start in range(0, runs, RUNS_AT_ONCE):
-        counts, values, best = simulate(rule, rows, step, min(RUNS_AT_ONCE, runs - start), rng)
+        logs, best = simulate(rule, rows, step, min(RUNS_AT_ONCE, runs - start), rng)
         hits += (level(best)[:, None] <= np.array(ALPHAS)).sum(axis=0)
-        control += (t_level(counts, values)[:, None] <= np.array(ALPHAS)).sum(axis=0)
+        control += (t_level(logs.counts, logs.values)[:, None] <= np.array(ALPHAS)).sum(axis=0)
     return Rates(NAMES[rule], "t-test", rows, runs, hits.tolist(), control.tolist())
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gate import null_worlds as worlds
 from gate.core import BETTING_ALPHA, Floats, Outcomes, level, log_capital, log_refuting, log_sums, t_level
@@ -46,7 +47,7 @@ class Case:
         # All up to the first false one must pass, be they candidates in the order of tests, or claims.
         needed = int(np.argmax(false[-1])) + 1 if outcomes.sequence else len(bets)
         levels = [level(log_capital(counts, outcomes.y[:, k], bets[k])) for k in range(needed)]
-        looks = false[:, :needed].any(axis=1)
+        looks: NDArray[np.bool_] = np.any(false[:, :needed], axis=1)
         assert looks[-1]
         return np.max(levels, axis=0)[:, looks].min(axis=1)
 
@@ -132,6 +133,7 @@ def model_alone(base: float) -> Levels:
     def control(counts: Floats, outcomes: Outcomes, bets: list[Bets]) -> Floats:
         world, predicted = worlds.misled(base)
         assert world.rows.pmf is not None
+        assert world.rows.production is not None
         expected = ((world.rows.pmf[:, 0] - world.rows.production) * predicted).sum(axis=1)
         return t_level(counts[:, -1], expected)
 

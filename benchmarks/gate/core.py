@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import numpy as np
 from scipy.stats import beta, norm
 
-from jumar.evaluate.capital import Bets, Capital, Floats, default_bets
+from jumar.evaluate.capital import Bets, Capital, default_bets
+from jumar.evaluate.growth import Floats
 
 ALPHAS = (0.05, 0.01, 0.001)
 BETTING_ALPHA = 0.001

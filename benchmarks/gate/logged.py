@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jumar.evaluate.capital import Floats
 from jumar.evaluate.claims import Claim, ClaimRows, variable
+from jumar.evaluate.growth import Floats
 
 VALUE = Claim(kind="value", metric="reward")
 

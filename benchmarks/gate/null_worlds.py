@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -196,7 +197,8 @@ def even_in_the_end() -> float:
         chance, whole, _ = episode(later)
         return float(chance @ whole)
 
-    return float(brentq(gain, 0.0, 0.29, xtol=1e-14)) + 1e-13
+    root: Any = brentq(gain, 0.0, 0.29, xtol=1e-14)
+    return float(root) + 1e-13
 
 
 def episodes(rows: int) -> Outcomes:

@@ -6,7 +6,10 @@ changed, several base rates; the doubly-robust variable beside the plain one; th
 
 from __future__ import annotations
 
+import re
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import norm
@@ -19,6 +22,7 @@ from jumar.evaluate.capital import default_bets
 from jumar.evaluate.planner import rows_needed
 from jumar.evaluate.robust import kappa_for, robust_bound
 from jumar.evaluate.star import BLOCKS, passes
+from table import Row, run_child
 
 ALPHA, POWER, GAIN, SPREAD = 0.001, 0.8, 0.05, 0.5
 BASE_RATES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -76,7 +80,7 @@ def _usual(y: Floats, chance: Floats) -> float:
 def _merged(y: Floats, chance: Floats) -> tuple[Floats, Floats]:
     """Outcomes on which the variable is equal are one outcome."""
     values, which = np.unique(np.round(y, 12), return_inverse=True)
-    return values, np.bincount(which, chance, minlength=values.size)
+    return values, np.bincount(which, chance, minlength=values.size).astype(np.float64)
 
 
 def _shares(y: Floats, chance: Floats, rows: int, runs: int, rng: np.random.Generator) -> Floats:
@@ -134,3 +138,16 @@ def _varied(base: float, runs: int, rng: np.random.Generator) -> tuple[float, fl
 def tasks(runs: int) -> list[tuple[int, int]]:
     """All base rates."""
     return [(index, runs) for index in range(len(BASE_RATES))]
+
+
+def planned(quick: bool) -> list[Row]:
+    """The planner's own benchmark over many cells, in a process of its own; its figures and its controls."""
+    script = Path(__file__).resolve().parents[1] / "planner.py"
+    done = run_child([sys.executable, str(script), *["--quick"] * quick])
+    found = []
+    for line in done.output.splitlines():
+        cells = re.split(r" {2,}", line.strip())
+        if len(cells) == 4 and cells[-1] in ("met", "MISSED"):
+            found.append(Row(f"planner, {cells[0]}", cells[1], cells[2], cells[3] == "met"))
+    assert found, done.output
+    return [*found, Row("planner, all", f"exit code {done.code}", "0", done.code == 0)]

@@ -156,7 +156,8 @@ def audit_table(lines: Sequence[Alarms]) -> Table:
     """Alarms."""
     rows = [
         [one.name, f"{one.runs:,}", f"{one.large / one.runs:.2%}", f"{one.small / one.runs:.2%}",
-         f"{one.within / one.runs:.1%}", f"{one.unguided / one.runs:.1%}" if one.name == audits.NAMES[MISPLACED] else "–"]
+         f"{one.within / one.runs:.1%}",
+         f"{one.unguided / one.runs:.1%}" if one.name == audits.NAMES[MISPLACED] else "–"]
         for one in lines
     ]  # fmt: skip
     head = [

@@ -16,18 +16,20 @@ import msgspec
 import numpy as np
 
 from jumar.errors import OptionError
-from jumar.evaluate import Finding, GatePlan, plan_gate
+from jumar.evaluate import Finding, Frontier, GatePlan, plan_gate
 from jumar.evaluate.claims import Claim
 from jumar.evaluate.contestants import Contestants
+from jumar.evaluate.frontier import frontier_of
 from jumar.evaluate.judging import Scored
 from jumar.evaluate.trials import trials_of
 from jumar.learn.prepare import Prepared
 from jumar.logs import Log, evidence_by_unit
 from jumar.logs.split import PARTS, SPLIT_SALT
-from jumar.policy.candidates import Aim
+from jumar.policy.candidates import Aim, Candidates
 from jumar.version import VERSION
 
 EvidenceChoice = Literal["auto", "decision", "unit"]
+PRICE_ERRORS = 2.0  # standard errors by which the rows that prices are chosen on may mislead
 KEPT_SHARE = 0.99  # of the decisions, where only the first ones of each unit count
 TRAIN = ("fit", "stop", "validate")
 
@@ -40,7 +42,7 @@ class Counting:
         most_per_unit: decisions of a unit that count together; None where every decision counts by itself.
         pieces: as many are expected in the gate as TRAIN holds.
         decisions: the same for decisions.
-        boost: half of the capital may be bet by the booster: the pieces are independent and alike.
+        boost: most of the capital may be bet by the booster: the pieces are independent and alike.
         note: why, in a sentence; empty where decisions count by themselves, as usual.
     """
 
@@ -81,31 +83,33 @@ def counting_of(log: Log, findings: Sequence[Finding], choice: EvidenceChoice) -
     return Counting(most, sizes.count, kept, told and not drifts, note)
 
 
-def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, alpha: float) -> Aim | None:
+def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, priced_on: int, alpha: float) -> Aim | None:
     """The cost that every candidate must keep to: what the claims allow, less what the gate needs to be sure.
 
     Args:
         claims: of the attempt; the first one about costs of actions is aimed at, the gate tests them all.
         counts: [actions] how often TRAIN holds each action.
         pieces: of evidence that the gate is expected to hold.
+        priced_on: rows that prices are chosen on.
         alpha: error probability.
     """
     asked = [claim for claim in claims if claim.kind in ("spend", "budget")]
     if not asked:
         return None
     first = asked[0]
-    limits = [_allowed(claim, counts, pieces, alpha) for claim in asked if claim.costs == first.costs]
+    limits = [_allowed(claim, counts, pieces, priced_on, alpha) for claim in asked if claim.costs == first.costs]
     return Aim(costs=tuple(cost * first.scale for cost in first.costs), most=min(limits))
 
 
-def _allowed(claim: Claim, counts: np.ndarray, pieces: int, alpha: float) -> float:
+def _allowed(claim: Claim, counts: np.ndarray, pieces: int, priced_on: int, alpha: float) -> float:
     """Greatest average cost, in its own units, that the claim's test will probably pass."""
     shares, costs = counts / max(counts.sum(), 1), np.asarray(claim.costs) * claim.scale
     now = float(shares @ costs)
     spread = math.sqrt(max(float(shares @ costs**2) - now**2, 0.0))
-    sure = (math.sqrt(2.0 * (math.log(1.0 / alpha) + 1.0)) + 1.0) * spread / math.sqrt(max(pieces, 1))
+    sure = (math.sqrt(2.0 * (math.log(1.0 / alpha) + 1.0)) + 1.0) / math.sqrt(max(pieces, 1))
+    sure += PRICE_ERRORS / math.sqrt(max(priced_on, 1))
     limit = float(claim.most or 0.0) if claim.kind == "budget" else (1.0 + claim.margin) * now
-    return max(limit - sure, 0.0)
+    return max(limit - sure * spread, 0.0)
 
 
 def plan_of(
@@ -146,4 +150,36 @@ def plan_of(
         split={"salt": SPLIT_SALT, **{name: low for name, (low, _) in PARTS.items()}},
         schema_sha256=hashlib.sha256(msgspec.json.encode(log.schema)).hexdigest(),
         jumar_version=VERSION,
+    )
+
+
+def frontier_on(
+    log: Log,
+    claims: Sequence[Claim],
+    scored: Scored,
+    path: Candidates,
+    plan: GatePlan,
+    released: int | None,
+    ranking: tuple[str, np.ndarray] | None,
+) -> Frontier | None:
+    """Cost against value, for the cost that is asked about, or for the second of two actions."""
+    costly = [claim for claim in claims if claim.kind in ("spend", "budget")]
+    actions = log.schema.actions
+    if costly:
+        name, costs = costly[0].metric, [cost * costly[0].scale for cost in costly[0].costs]
+    elif len(actions) == 2:
+        name, costs = str(actions[1]), [0.0, 1.0]
+    else:
+        return None
+    if len(set(costs)) == 1:
+        return None
+    return frontier_of(
+        scored,
+        name=name,
+        costs=costs,
+        minimum=path.minimum,
+        chosen=plan.primary if released is None else released,
+        ranking=ranking,
+        reward_low=log.schema.reward_low,
+        reward_high=log.schema.reward_high,
     )

@@ -62,6 +62,7 @@ def improve(
     candidate: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     evidence: Literal["auto", "decision", "unit"] = "auto",
     learner: Literal["one-step", "direct"] = "one-step",
+    baseline: str | None = None,
     claims: ClaimFlags = CLAIM_FLAGS,
     flags: LogFlags = LOG_FLAGS,
 ) -> int:
@@ -87,13 +88,15 @@ def improve(
         What counts as one piece of evidence: a decision, or all decisions of a unit (default: what the audit says).
     learner
         one-step tilts production by the value of its actions; direct is trained on what the gate tests.
+    baseline
+        A metric, such as taps, by whose predicted value the report's frontier also sorts.
     """
     from jumar.files import check_free
     from jumar.improvement import RESULT_NAMES
 
     check_free(out, RESULT_NAMES)
     with _progress() as tell:
-        opened = flags.open(log, claims.metrics())
+        opened = flags.open(log, [*claims.metrics(), *([baseline] if baseline else [])])
         result = jumar.improve(
             opened,
             confidence=confidence,
@@ -103,6 +106,7 @@ def improve(
             candidate=candidate,
             evidence=evidence,
             learner=learner,
+            baseline=baseline,
             progress=tell,
             **claims.asked(),
         )

@@ -62,11 +62,12 @@ class LogFlags:
             more_metrics: metrics that other flags name; those named here come first, with their ranges.
         """
         from jumar.logs import read_log
+        from jumar.logs.metrics import parse_metrics
 
         flags: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
         flags["features"] = self.features or None
-        known = {metric.partition(":")[0] for metric in self.metrics}
-        more = [metric for metric in more_metrics if metric.partition(":")[0] not in known]
+        known = {metric.name for metric in parse_metrics(self.metrics)}
+        more = [metric for metric in more_metrics if parse_metrics([metric])[0].name not in known]
         flags["metrics"] = (*self.metrics, *dict.fromkeys(more))
         return read_log(source, **flags)
 

@@ -15,8 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from jumar.cli_flags import CLAIM_FLAGS, ClaimFlags
+
 if TYPE_CHECKING:
-    from jumar.release import Attempt, Ledger, Standing
+    from jumar.release import Attempt, Ledger, Look, Standing
 
 PASSED, NOT_PASSED = 0, 3
 STYLES = {"open": "yellow", "passed": "green", "retired": "red", "closed": "dim"}
@@ -51,6 +53,7 @@ def open(
     name: str | None = None,
     after: str = "clock",
     json: AsJson = False,
+    claims: ClaimFlags = CLAIM_FLAGS,
 ) -> int:
     """Freeze a policy as a challenger and spend one attempt; from then on later decisions may judge it.
 
@@ -73,8 +76,8 @@ def open(
     name
         Of the challenger (default: the short name of the policy).
     after
-        From when on decisions count. clock: from now on; log: from the end of LOG on; or a moment. With the last two it
-        is for you to know that nothing later influenced the policy.
+        From when on decisions count. clock: from now on; log: from the end of LOG on; or a moment. The last two are
+        your word that nothing later influenced the policy.
     json
         Print the challenger as JSON instead.
     """
@@ -89,6 +92,7 @@ def open(
         attempts=attempts,
         name=name,
         after=after,
+        **claims.asked(),
     )
     if json:
         _print_json(standing)
@@ -206,18 +210,27 @@ def _panel(standing: Standing) -> Table:
     needed = math.log(1.0 / attempt.alpha)
     if looks:
         last = looks[-1]
-        now = last.production_value
-        bound = f"at least {_signed(last.lower_bound, now)} at {100 * (1 - attempt.alpha):.8g}%"
         row("looks", f"{last.number}, the last up to {_day(last.last)}")
-        row("evidence", f"{last.log_capital:.2f} of {needed:.2f} nats")
-        row("gain", f"{_signed(last.estimate, now)} measured; {bound}")
+        row("gain", _gain(last, attempt.alpha))
+        for claim in last.claims:
+            if claim.required:
+                row("claim", f"{claim.claim} Evidence: {claim.log_capital:.2f} of {needed:.2f} nats.")
         if left_out := sum(look.left_out for look in looks):
             row("left out", f"{left_out:,} decisions of units that the policy may have learned from")
         for reason in last.reasons:
-            row("", reason)
+            row("not yet", reason)
     else:
-        row("evidence", f"none yet of {needed:.2f} nats")
+        for planned in manifest.plan.claims:
+            if planned.claim.required:
+                row("claim", f"{planned.claim.sentence} Evidence: none yet of {needed:.2f} nats.")
     return grid
+
+
+def _gain(look: Look, alpha: float) -> str:
+    """What was measured, and what it is at least."""
+    now = look.production_value
+    level = f"{100 * (1 - alpha):.8g}%"
+    return f"{_signed(look.estimate, now)} measured; at least {_signed(look.lower_bound, now)} at {level}"
 
 
 def _ledger_table(ledger: Ledger) -> Table:

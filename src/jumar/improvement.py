@@ -12,18 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from jumar.attempt import TRAIN, Counting, EvidenceChoice, aim_of, counting_of, plan_of
+from jumar.attempt import TRAIN, Counting, EvidenceChoice, aim_of, counting_of, frontier_on, plan_of
 from jumar.errors import OptionError
 from jumar.evaluate import (
     Certificate,
     CloneCheck,
     Finding,
-    Frontier,
     GatePlan,
     GateResult,
     LogSummary,
@@ -31,22 +30,21 @@ from jumar.evaluate import (
     check_clone,
 )
 from jumar.evaluate.change import summarise_change
-from jumar.evaluate.claims import Asked, Claim, claims_on, several_words
+from jumar.evaluate.claims import Asked, claims_on, several_words
 from jumar.evaluate.contestants import Contestants, contestants
 from jumar.evaluate.estimators import MOST_CONFIDENCE
-from jumar.evaluate.frontier import frontier_of
 from jumar.evaluate.judging import Scored, run_gate, score_validation
 from jumar.evaluate.reasons import explore
 from jumar.evaluate.statement import certificate_of, refusal_before_gate
 from jumar.files import check_free, replacing_folder
-from jumar.learn import FitConfig, OneStepConfig, fit_one_step
+from jumar.fitting import LEARNERS, Learner, candidates_of, learn, outcome_column, priced_rows, ranking_by
 from jumar.learn.learned import Learned
 from jumar.learn.prepare import Prepared, prepare
 from jumar.logs import Log, audit
 from jumar.logs.split import PARTS
 from jumar.policy import Policy, PolicyCard, load_policy
 from jumar.policy.artifact import FORMAT, pretty
-from jumar.policy.candidates import Aim, Candidates, build_candidates
+from jumar.policy.candidates import Candidates
 from jumar.policy.path import exploration_floor
 from jumar.report import write as write_report
 from jumar.version import VERSION
@@ -54,11 +52,7 @@ from jumar.version import VERSION
 CERTIFICATE_FILE = "certificate.json"
 RESULT_NAMES = (CERTIFICATE_FILE, "manifest.json", "metrics.jsonl", "policy", "report.html")
 LEAST_FIT_ROWS = 40
-PATH_ROWS, PATH_NUMBERS = 20_000, 10_000_000
 DIVERGED = "The fit did not converge on this log; another --seed or fewer features may help."
-EPOCHS = 60
-LEARNERS = ("one-step", "direct")
-Learner = Literal["one-step", "direct"]
 Progress = Callable[[str, float], None]
 
 
@@ -138,6 +132,7 @@ def improve(
     evidence: EvidenceChoice = "auto",
     candidate: Sequence[Policy | str | os.PathLike[str]] = (),
     learner: Learner = "one-step",
+    baseline: str | None = None,
     progress: Progress | None = None,
 ) -> Improvement:
     """Learn a better policy from a log and certify that it is not worse than what produced the log.
@@ -160,6 +155,7 @@ def improve(
         evidence: what counts as one piece of evidence: "decision", "unit", or what the audit says.
         candidate: further policies, or their folders, that are put to the gate beside the path.
         learner: "one-step" tilts by the value of production, "direct" is trained on what the gate tests.
+        baseline: a metric of the log, such as taps, by whose predicted value the report's frontier also sorts.
         progress: told the stage and the share of it that is done.
 
     Raises:
@@ -169,6 +165,7 @@ def improve(
     _check_options(confidence, seed, exploration, candidates, pessimism, members, learner)
     asked = Asked(margin, gain, several_words(guardrail), several_words(reduce), budget)
     claims = claims_on(log, asked)
+    outcome = outcome_column(log, baseline)
     others = [(_name_of(one), one if isinstance(one, Policy) else load_policy(one)) for one in candidate]
     clock = _Clock(progress)
     with clock.stage("audit"):
@@ -180,17 +177,18 @@ def improve(
         certificate = refusal_before_gate(log, claims, findings, reasons, confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock))
     with clock.stage("features"):
-        prepared = prepare(log, seed)
+        prepared = prepare(log, seed, outcome=outcome)
     with clock.stage("learn") as tell:
-        learned = _learn(log, prepared, seed, members, learner, 1.0 - confidence, tell)
+        learned = learn(log, prepared, seed, members, learner, 1.0 - confidence, tell)
     if not np.isfinite([learned.clone_result.loss, learned.value_result.loss]).all():
         certificate = refusal_before_gate(log, claims, findings, [DIVERGED], confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
     with clock.stage("path"):
         minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
-        aim = aim_of(claims, prepared.counts, counting.pieces, 1.0 - confidence)
-        path = _candidates(learned, prepared, minimum, candidates, pessimism, aim)
+        aim = aim_of(claims, prepared.counts, counting.pieces, priced_rows(log), 1.0 - confidence)
+        path = candidates_of(log, learned, prepared, minimum, candidates, pessimism, aim)
         field, scored = _field(log, path, others, counting)
+        ranking = ranking_by(prepared, scored.blocks, len(log.schema.actions), baseline, seed)
         plan = plan_of(log, prepared, field, scored, claims, counting, confidence, seed)
         clone = _check_clone(log, scored, confidence)
     with clock.stage("gate") as tell:
@@ -198,7 +196,7 @@ def improve(
     policy = None if result.released is None else _policy(log, prepared, field, result.released)
     certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256, counting.note)
     summary = _summary(log, certificate, findings, clock, result, clone)
-    changes: dict[str, Any] = {"frontier": _frontier(log, claims, scored, path, plan, result.released)}
+    changes: dict[str, Any] = {"frontier": frontier_on(log, claims, scored, path, plan, result.released, ranking)}
     if result.released is not None and policy is not None:
         pmf = scored.pmf[:, result.released].astype(np.float64)
         changes["change"] = summarise_change(log.schema.actions, scored.clone, pmf, scored.blocks, path.spec)
@@ -221,31 +219,6 @@ def _field(
     moved = 0.5 * np.abs(scored.pmf - scored.clone[:, None, :]).sum(axis=2).mean(axis=0)
     order = np.argsort(moved, kind="stable")
     return field.sorted_by(moved), replace(scored, pmf=scored.pmf[:, order], taken=scored.taken[:, order])
-
-
-def _frontier(
-    log: Log, claims: Sequence[Claim], scored: Scored, path: Candidates, plan: GatePlan, released: int | None
-) -> Frontier | None:
-    """Cost against value, for the cost that is asked about, or for the second of two actions."""
-    costly = [claim for claim in claims if claim.kind in ("spend", "budget")]
-    actions = log.schema.actions
-    if costly:
-        name, costs = costly[0].metric, [cost * costly[0].scale for cost in costly[0].costs]
-    elif len(actions) == 2:
-        name, costs = str(actions[1]), [0.0, 1.0]
-    else:
-        return None
-    if len(set(costs)) == 1:
-        return None
-    return frontier_of(
-        scored,
-        name=name,
-        costs=costs,
-        minimum=path.minimum,
-        chosen=plan.primary if released is None else released,
-        reward_low=log.schema.reward_low,
-        reward_high=log.schema.reward_high,
-    )
 
 
 def _check_options(
@@ -299,46 +272,6 @@ def _hopeless(log: Log, findings: list[Finding], confidence: float, fit_rows: in
             f"on another. Some thousands are the least that any gain could be certified from."
         )
     return reasons
-
-
-def _learn(
-    log: Log,
-    prepared: Prepared,
-    seed: int,
-    members: int,
-    learner: Learner,
-    alpha: float,
-    tell: Callable[[float], None],
-) -> Learned:
-    """Fit the clone and the ensemble, with batches that suit the number of rows."""
-    batch = int(np.clip(2 ** round(np.log2(max(prepared.rows, 1) / 100)), 64, 2048))
-    updates = int(np.clip(EPOCHS * prepared.rows / batch, 300, 3000))
-    config = OneStepConfig(
-        members=members,
-        clone_fit=FitConfig(batch_rows=batch, updates=updates, learning_rate=4e-3, seed=seed),
-        value_fit=FitConfig(batch_rows=batch, updates=updates, weight_decay=2.0, seed=seed),
-        seed=seed,
-    )
-    moments = (prepared.reward_mean, prepared.reward_scale)
-    return fit_one_step(
-        prepared.spec,
-        len(log.schema.actions),
-        prepared.chunks,
-        prepared.held_out,
-        moments,
-        config,
-        lambda share, loss: tell(share),
-    )
-
-
-def _candidates(
-    learned: Learned, prepared: Prepared, minimum: float, count: int, pessimism: float, aim: Aim | None
-) -> Candidates:
-    """Points of the path, with temperatures, and prices where something costs, chosen on some fit rows."""
-    rows = next(iter(prepared.chunks.visit(np.random.default_rng(0))))
-    most = min(PATH_ROWS, PATH_NUMBERS // learned.actions)
-    some = {name: column[:most] for name, column in rows.items()}
-    return build_candidates(learned, some, [minimum] * learned.actions, count, pessimism, aim)
 
 
 def _check_clone(log: Log, scored: Scored, confidence: float) -> CloneCheck:

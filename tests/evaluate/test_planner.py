@@ -143,8 +143,9 @@ def test_a_tilt_reaches_any_gain_that_there_can_be_and_leaves_the_weights(seed: 
     gain = place * (law.greatest_gain if place > 0 else 0.1)
     tilted = law.with_gain(gain)
     assert tilted.gain == pytest.approx(gain, abs=1e-9)
-    for one in np.unique(law.weight):
-        assert tilted.probability[law.weight == one].sum() == pytest.approx(law.probability[law.weight == one].sum())
+    for one in (0.0, 0.5, 3.0, 40.0):
+        alike = np.isclose(law.weight, one)
+        assert tilted.probability[alike].sum() == pytest.approx(law.probability[alike].sum())
 
 
 def test_no_tilt_goes_beyond_the_greatest_gain():

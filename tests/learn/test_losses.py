@@ -12,6 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from jumar.learn import losses
+from jumar.learn.learned import pessimistic_advantage
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -56,6 +57,18 @@ def test_centred_action_value(wrap: Wrap) -> None:
     assert_allclose(found, [[[0.0, 4.0]], [[2.0, 2.0]]], atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(4, 20_000, 3), (5, 2_048, 10), (5, 60_000, 2)])
+def test_what_is_compiled_for_many_rows_is_what_it_says(shape: tuple[int, int, int]) -> None:
+    """One release of the compiler (0.10.2) adds up wrongly from some 30,000 numbers on, without a word."""
+    rng = np.random.default_rng(0)
+    preference = rng.normal(size=shape)
+    pmf = rng.dirichlet(np.ones(shape[2]), shape[1])
+    level = rng.normal(size=shape[:2])
+    expected = level[..., None] + preference - (pmf * preference).sum(axis=-1, keepdims=True)
+    found = jax.jit(losses.centred_action_value)(*(jnp.asarray(x, jnp.float32) for x in (level, preference, pmf)))
+    assert_allclose(found, expected, atol=1e-5)
+
+
 def test_squared_error(wrap: Wrap) -> None:
     q = jnp.array([[[1.0, 5.0], [2.0, 0.0]], [[3.0, 1.0], [0.0, 1.0]]])
     weight = jnp.array([[1.0, 2.0], [0.0, 3.0]])
@@ -85,3 +98,18 @@ def test_no_two_members_of_any_seeds_share_their_weights(seed: int) -> None:
     units = np.arange(4_000, dtype=np.uint32)
     weights = np.asarray(losses.bootstrap_weights(jnp.asarray(units), 16, seed=seed))
     assert len(np.unique(weights, axis=0)) == 16
+
+
+@pytest.mark.parametrize("rows", [64, 4_096, 20_000])
+@pytest.mark.parametrize("actions", [2, 3, 10])
+def test_compiled_values_and_advantages_are_those_of_numpy(rows: int, actions: int):
+    """Compiled code has been wrong here, from some thousands of rows on."""
+    rng = np.random.default_rng(rows + actions)
+    logits = rng.normal(size=(rows, actions)).astype(np.float32)
+    tau, level = (rng.normal(size=shape).astype(np.float32) for shape in ((3, rows, actions), (3, rows)))
+    pmf = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    average = (pmf * tau).sum(axis=-1, keepdims=True)
+    assert_allclose(jax.jit(losses.centred_action_value)(level, tau, pmf), level[..., None] + tau - average, atol=1e-4)
+    each = tau - average
+    cautious = each.mean(axis=0) - each.std(axis=0)
+    assert_allclose(jax.jit(pessimistic_advantage)(logits, tau, 1.0), cautious, atol=1e-4)

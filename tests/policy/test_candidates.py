@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -50,6 +50,7 @@ def pmfs(candidates: Candidates, rows: dict[str, Any]) -> tuple[np.ndarray, np.n
     return pmf.reshape(len(pmf), -1, ACTIONS), clone
 
 
+@cache
 def build(most: float | None, count: int = 10) -> Candidates:
     aim = None if most is None else Aim(COSTS, most)
     return build_candidates(learner(), rows_of(20_000, 1), FLOOR, count, 1.0, aim)
@@ -101,19 +102,17 @@ def test_where_no_price_is_enough_the_greediest_comes_as_near_as_it_can() -> Non
 
 
 def test_the_same_rows_give_the_same_bytes() -> None:
-    one, two = build(0.2, 3), build(0.2, 3)
+    one, two = (build.__wrapped__(0.2, 3) for _ in range(2))
     assert one.models == two.models
     assert one.prices == two.prices
 
 
 @pytest.mark.parametrize(("costs", "most"), [((0.0, -1.0, 1.0), 0.5), ((0.0, np.nan, 1.0), 0.5), (COSTS, np.nan)])
 def test_impossible_costs_are_refused(costs: tuple[float, ...], most: float) -> None:
-    with pytest.raises(OptionError, match="[Cc]osts"):
+    with pytest.raises(OptionError, match="Costs"):
         Aim(costs, most)
 
 
 def test_every_action_needs_its_cost() -> None:
     with pytest.raises(OptionError, match="3 actions and 2 costs"):
-        build_candidates(
-            learner(), jax.tree.map(lambda x: x[:50], rows_of(100, 1)), FLOOR, 2, 1.0, Aim((0.0, 1.0), 1.0)
-        )
+        build_candidates(learner(), rows_of(50, 1), FLOOR, 2, 1.0, Aim((0.0, 1.0), 1.0))

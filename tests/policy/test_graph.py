@@ -23,9 +23,9 @@ from jumar.learn import FitResult, OneStep
 from jumar.learn.data import block_columns
 from jumar.learn.learned import Learned, pessimistic_advantage
 from jumar.learn.networks import init_stack
+from jumar.learn.tilt import tilt
 from jumar.policy import Scorer, build_graph
 from jumar.policy.graph import MISSING_TEXT, MISSING_TIME
-from jumar.policy.path import tilt
 
 ACTIONS, MEMBERS, MOST_ROWS = 3, 4, 8
 SCALE, PESSIMISM, MINIMUM = 0.05, 1.0, (0.02, 0.02, 0.02)

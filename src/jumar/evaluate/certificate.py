@@ -136,7 +136,7 @@ class Certificate(Record, frozen=True, kw_only=True):
     Gains and values are in units of the reward, per decision; relative figures are fractions of
     ``production_value`` (None where that is not positive). ``claims`` holds all that was tested, the paired gain first,
     ``guardrails`` those of them on other metrics. ``evidence`` says what counted as one piece of evidence, ``pieces``
-    how many there were, ``boosted`` that half of the capital was bet by the booster.
+    how many there were, ``boosted`` that most of the capital was bet by the booster.
     """
 
     verdict: Literal["certified", "refused", "conditional"]

@@ -138,6 +138,7 @@ class ClaimEvidence:
             moments = [one.second_moment for one in wagers]
             self.star = default_star(moments, terms.boosted_rows, bound=[one.bound for one in wagers])
         self.sums = np.zeros(len(bets))  # Σy over decisions
+        self.moved = np.zeros(len(bets))  # Σ of what the candidates change in the metric, or spend, on [0, 1]
         self.brought = 0.0  # Σc under production, on [0, 1]
         self.rows = 0
 
@@ -151,10 +152,22 @@ class ClaimEvidence:
         if self.star is not None:
             self.star.update(pieces, rng)
         self.sums += y.sum(axis=0)
-        now = rows.brought(self.claim) if self.claim.weighted else rows.cost(self.claim)[0]
+        now, moved = self._now_and_moved(rows, y)
         self.brought += float(now.sum())
+        self.moved += moved
         self.rows += y.shape[0]
         return pieces
+
+    def _now_and_moved(self, rows: ClaimRows, y: Floats) -> tuple[Floats, Floats]:
+        """[rows] production's metric or cost, and [K] the sum of what each candidate changes in it."""
+        if not self.claim.weighted:
+            now, spent = rows.cost(self.claim)
+            return now, spent.sum(axis=0) - now.sum()
+        now = rows.brought(self.claim)
+        if self.planned.wagers[0].kappa is None:  # 1 − c has the same mean change and far more noise where c is rare
+            return now, now @ rows.weight - now.sum()
+        gained = y.sum(axis=0) - slack(self.claim, now).sum()
+        return now, gained if self.claim.better == "higher" else -gained
 
     def _variable(self, rows: ClaimRows, predicted: Predicted) -> Floats:
         kappas = [one.kappa for one in self.planned.wagers]
@@ -170,13 +183,14 @@ class ClaimEvidence:
         if self.star is not None and other.star is not None:
             total.star = self.star + other.star
         total.sums = self.sums + other.sums
+        total.moved = self.moved + other.moved
         total.brought = self.brought + other.brought
         total.rows = self.rows + other.rows
         return total
 
     @property
     def log_capital(self) -> Floats:
-        """[K] in nats at Γ = 0, of the mixture and, where there is one, half the booster."""
+        """[K] in nats at Γ = 0, of the mixture and, where there is one, the booster."""
         mixture = np.asarray(self.capitals[0].log_value)
         return mixture if self.star is None else combined(mixture, self.star.log_value(self.terms.alpha))
 
@@ -214,14 +228,8 @@ class ClaimEvidence:
         return self.claim.low + self.claim.scale * self.brought / max(self.rows, 1)
 
     def change(self, k: int) -> float:
-        """Candidate k's average of the metric less production's, in its own units."""
-        mean, now = float(self.mean()[k]), self.brought / max(self.rows, 1)
-        if self.claim.kind == "budget":
-            return float(self.claim.most or 0.0) - self.claim.scale * (mean + now)
-        if self.claim.kind == "spend":
-            return self.claim.scale * (self.claim.margin * now - mean)
-        gained = mean - self.claim.margin * (now + self.claim.shift)
-        return self.claim.scale * (gained if self.claim.better == "higher" else -gained)
+        """Candidate k's average of the metric, or of the cost, less production's, in its own units."""
+        return self.claim.scale * float(self.moved[k]) / max(self.rows, 1)
 
     def result(self, k: int, gamma: int = 0) -> ClaimResult:
         """The claim for candidate k as the certificate prints it, in the metric's own units, at one Γ of the grid."""

@@ -26,6 +26,7 @@ def frontier_of(
     costs: Sequence[float],
     minimum: Sequence[float],
     chosen: int | None,
+    ranking: tuple[str, NDArray[np.float64]] | None = None,
     reward_low: float,
     reward_high: float,
 ) -> Frontier:
@@ -37,6 +38,8 @@ def frontier_of(
         costs: [actions] cost of each action.
         minimum: [actions] exploration floor that every point keeps.
         chosen: which contestant to mark.
+        ranking: name and [rows, actions] prediction of another outcome to sort by; by default the reward itself, as
+            expected with the action and without asking what would come anyway.
         reward_low, reward_high: what 0 and 1 stand for.
     """
     cost = np.asarray(costs, np.float64)
@@ -61,12 +64,12 @@ def frontier_of(
     ]
     baselines = []
     if len(cost) == 2:
-        expected = scored.q[:, dear]
+        label, predicted = ranking or (f"the outcome expected with '{name}'", scored.q)
+        expected = predicted[:, dear]
         for threshold in np.unique(np.quantile(expected, np.linspace(1.0, 0.0, POINTS)))[::-1]:
             preferred = np.zeros_like(scored.clone)
             preferred[:, dear] = expected - threshold
-            label = f"sorted by the outcome expected with '{name}'"
-            baselines.append(point(label, greedy_at_price(scored.clone, preferred, 0.0, costs, minimum)))
+            baselines.append(point(f"sorted by {label}", greedy_at_price(scored.clone, preferred, 0.0, costs, minimum)))
     now = scored.clone if scored.production is None else scored.production
     marks = [point("production", now)]
     if chosen is not None:

@@ -252,11 +252,12 @@ def supposed(tally: Tally, changed: float) -> Law:
     floor = np.minimum(tally.floor, mu)
     most = 1.0 - (tally.actions - 1.0) * tally.floor
     # Decisions without a favourite, so none of whose actions was told to be one, are changed by whatever is taken.
-    share = min(changed * tally.led + (1.0 - tally.led), float(open_ / rows.sum()))
+    free = float(open_ / rows.sum())
+    share = min(changed * tally.led + (1.0 - tally.led), free)
     taken = np.where(explored, 1.0, 0.0) * rows
     passed = np.where(explored, each - 1.0, each) * np.where(tally.certain, 0.0, rows)
     total = float(taken.sum() + passed.sum())
-    kept = (1.0 - share) * rows / rows.sum()
+    kept = np.where(tally.certain, 1.0, 1.0 - share / free) * rows / rows.sum()
     same = np.where(tally.favourite, np.maximum(most, mu), floor) / mu
     return Law.of(
         weight=np.concatenate([most / mu, floor / mu, np.where(tally.certain, 1.0, same)]),

@@ -22,19 +22,35 @@ from jumar.logs.split import PARTS
 
 GATE_SHARE = PARTS["gate"][1] - PARTS["gate"][0]
 LEAST_EXPLORATION = 1e-3
-_GAINS, _SMALLEST = 12, 1e-3  # how many gains draw a curve, and the smallest one relative to production's value
+_GAINS, _SMALLEST = 8, 1e-3  # how many gains draw a curve, and the smallest one relative to production's value
+_REFERENCE = 0.1  # an exploration to suppose where there is none
 _NEARLY, _BISECTIONS = 0.98, 9  # the greatest gain itself has no law
+
+
+Robust = Callable[[Law, int], Law]  # the doubly-robust variable's law from the plain one's and the gate's rows
 
 
 @dataclass(frozen=True)
 class Here:
-    """The answer at production's own exploration; None where nothing was explored."""
+    """The answer at production's own exploration; rows and second moment are None where nothing was explored."""
 
     rows: int | None
     boosted: int | None
     second_moment: float | None
     saving: float
     variable: Literal["plain", "doubly robust"]
+
+
+@dataclass(frozen=True)
+class Savings:
+    """What the doubly-robust variable leaves of the plain one's rows: both [sizes], the rows rising."""
+
+    rows: list[float]
+    left: list[float]
+
+    def of(self, rows: float) -> float:
+        """At some number of the plain variable's rows."""
+        return float(np.interp(math.log(rows), np.log(self.rows), self.left)) if self.rows else 1.0
 
 
 @dataclass(frozen=True)
@@ -79,28 +95,50 @@ class Sight:
     alpha: float
     power: float
 
-    def here(self, gain: float, robust: Callable[[Law, int], Law] | None) -> Here:
+    @property
+    def _seen(self) -> Law:
+        """At production's own exploration or, where there is none, at one that is supposed."""
+        return (self.tally.explored(_REFERENCE) if self.tally.deterministic else self.tally).law(self.changed)
+
+    def here(self, gain: float, robust: Robust | None) -> Here:
         """At production's own exploration, with the variable that the gate would choose.
 
         Raises:
             OptionError: no rewards within their bounds give the gain.
         """
-        if self.tally.deterministic:
-            return Here(None, None, None, 1.0, "plain")
-        law = self.tally.law(self.changed)
+        law = self._seen
         try:
             plain = law.with_gain(gain * self.value)
         except GateError as error:
             raise self._too_much(gain, law) from error
+        rows, moment, left = self._with_predictions(plain, robust)
+        variable = "plain" if left == 1.0 else "doubly robust"
+        if self.tally.deterministic:
+            return Here(None, None, None, left, variable)
+        boosted = math.ceil(left * rows_for(plain, self.alpha, self.power, boosted=True))
+        return Here(rows, boosted, moment, left, variable)
+
+    def savings(self, robust: Robust | None) -> Savings:
+        """The same for logs of all lengths, at production's own exploration; exploration makes little difference."""
+        law = self._seen
+        gains = self._gains(law)
+        if robust is None or not gains:
+            return Savings([], [])
+        plain = [law.with_gain(gain * self.value) for gain in reversed(gains)]
+        left = [self._with_predictions(one, robust)[2] for one in plain]
+        return Savings([float(rows_for(one, self.alpha, self.power)) for one in plain], left)
+
+    def _with_predictions(self, plain: Law, robust: Robust | None) -> tuple[int, float, float]:
+        """Rows, second moment, and what is left of the plain variable's rows, with the variable worth taking."""
         rows = rows_for(plain, self.alpha, self.power)
-        boosted = rows_for(plain, self.alpha, self.power, boosted=True)
-        other = None if robust is None else robust(plain, rows)
-        if other is None or other.second_moment > WORTH_IT * plain.second_moment:
-            return Here(rows, boosted, plain.second_moment, 1.0, "plain")
-        other = other.with_gain(gain * self.value)
+        other = plain if robust is None else robust(plain, rows)
+        if robust is None or other.second_moment > WORTH_IT * plain.second_moment:
+            return rows, plain.second_moment, 1.0
+        # The cap of the predictions follows from the rows, and the rows from the cap.
+        fewer = rows_for(other.with_gain(plain.gain), self.alpha, self.power)
+        other = robust(plain, fewer).with_gain(plain.gain)
         fewer = rows_for(other, self.alpha, self.power)
-        saving = fewer / rows
-        return Here(fewer, math.ceil(saving * boosted), other.second_moment, saving, "doubly robust")
+        return fewer, other.second_moment, fewer / rows
 
     def _too_much(self, gain: float, law: Law) -> OptionError:
         most = min(law.greatest_gain / self.value, self.most)
@@ -110,31 +148,34 @@ class Sight:
             remedy=f"Hope for less than {max(most, 0.0):.3g}, or suppose more change with --changed.",
         )
 
-    def curve(self, exploration: float, saving: float, gain: float) -> Curve:
+    def _gains(self, law: Law) -> list[float]:
+        """Relative gains from a small one to the greatest that rewards allow."""
+        greatest = _NEARLY * min(law.greatest_gain / self.value, self.most)
+        return np.geomspace(_SMALLEST, greatest, _GAINS).tolist() if greatest > _SMALLEST else []
+
+    def curve(self, exploration: float, savings: Savings, gain: float) -> Curve:
         """Rows for a range of gains, the one hoped for among them, if production explored as given."""
         law = self._explored(exploration).law(self.changed)
-        greatest = _NEARLY * min(law.greatest_gain / self.value, self.most)
-        if greatest <= _SMALLEST:
-            return Curve([], [])
-        gains = np.geomspace(min(_SMALLEST, gain), greatest, _GAINS).tolist()
-        gains = sorted({*gains, gain} if gain < greatest else gains)
-        rows = [saving * self._rows(law, gain) for gain in gains]
-        return Curve(gains, rows)
+        gains = self._gains(law)
+        if gains and gain < gains[-1]:
+            gains = sorted({*gains, gain})
+        return Curve(gains, [self._rows(law, one, savings) for one in gains])
 
     def _explored(self, exploration: float) -> Tally:
         return self.tally if exploration == shown(self.tally.exploration) else self.tally.explored(exploration)
 
-    def _rows(self, law: Law, gain: float) -> int:
-        return rows_for(law.with_gain(gain * self.value), self.alpha, self.power)
+    def _rows(self, law: Law, gain: float, savings: Savings) -> float:
+        rows = rows_for(law.with_gain(gain * self.value), self.alpha, self.power)
+        return rows * savings.of(rows)
 
-    def exploration_needed(self, gain: float, saving: float) -> float | None:
+    def exploration_needed(self, gain: float, savings: Savings) -> float | None:
         """Smallest exploration at which as many rows as the log has are enough, rounded up."""
 
         def enough(exploration: float) -> bool:
             law = self._explored(exploration).law(self.changed)
             if gain * self.value >= law.greatest_gain:
                 return False
-            return saving * self._rows(law, gain) <= GATE_SHARE * self.log_rows
+            return self._rows(law, gain, savings) <= GATE_SHARE * self.log_rows
 
         if not enough(1.0):
             return None

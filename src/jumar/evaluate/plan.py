@@ -65,7 +65,7 @@ class GatePlan(Record, frozen=True, kw_only=True):
         estimated_propensities: propensities come from the clone, and the verdict can only be conditional.
         evidence: what counts as one piece of evidence: a decision, or all decisions of a unit together.
         most_per_unit: decisions of a unit that count, where evidence is by unit.
-        boost: half of the capital bets by the booster, see ``star``.
+        boost: most of the capital bets by the booster, see ``star``.
         split: how units were divided, such as the salt of the hash and the fractions.
         value_low, value_high: predicted mean rewards that the audit of weights reads as 0 and as 1.
     """

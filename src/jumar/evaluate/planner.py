@@ -19,8 +19,6 @@ from jumar.evaluate.wagers import BETTING_ALPHA
 # The mixture does not know its best bet. In simulated ε-greedy logs (base rates 1 to 50%, α 0.05 to 1e-4) its
 # rows for 80% power are those of a bet known beforehand and about one nat more.
 _MIXTURE_COST = 1.0
-# The booster rounds its bets and learns the spread as it goes: so many times the rows of one that knows the law.
-_BOOSTER_COST = 1.06
 _MOST_ROWS = 10**15
 _STRIDE = 1.5
 _SETTLED = 4
@@ -69,8 +67,8 @@ def rows_for(law: Law, alpha: float, power: float = 0.8, *, boosted: bool = Fals
     these growths reaches 1/α. Bets are laid for ``BETTING_ALPHA`` and n, as a plan lays them.
 
     With ``boosted``, those of half a mixture and half a booster in one shuffled batch. The booster follows its
-    luck, so its rows are those of the test that knows the law: ½·((z_{α/2} + z_power)² / max_λ E[log(1 + λ·d)]),
-    where z is a normal quantile, and six per cent on top for what it does not know.
+    luck, as strong as a t-test at α/2: n·max_λ E[log(1 + λ·d)] = ½·(z_{α/2} + z_power)², where z is a normal quantile
+    and the left side is n·Δ²/(2·E[d²]) but for skewness. The half that it shares is the price of the mixture.
 
     Args:
         law: of d, with a gain > 0.
@@ -152,7 +150,7 @@ def _boosted_rows(values: Floats, probability: Floats, bound: float, alpha: floa
     fastest = float((np.log1p(np.multiply.outer(bets, values)) @ probability).max())
     normal = NormalDist()
     deviations = normal.inv_cdf(power) - normal.inv_cdf(0.5 * alpha)
-    return min(_BOOSTER_COST * 0.5 * deviations**2 / fastest, float(_MOST_ROWS)) if fastest > 0 else float(_MOST_ROWS)
+    return min(0.5 * deviations**2 / fastest, float(_MOST_ROWS)) if fastest > 0 else float(_MOST_ROWS)
 
 
 def exploration_second_moment(exploration: float, actions: int, changed: float, reward_square: float) -> float:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from jumar.errors import LogError, OptionError
 from jumar.evaluate.law import Law, Tally, predicted
-from jumar.evaluate.outlook import GATE_SHARE, LEAST_EXPLORATION, Here, Sight, rounded, shown, upwards
+from jumar.evaluate.outlook import GATE_SHARE, LEAST_EXPLORATION, Here, Robust, Sight, rounded, shown, upwards
 from jumar.evaluate.robust import kappa_for, robust_bound
 from jumar.evaluate.tallies import TRAIN, Measured, measured, tally_of
 from jumar.evaluate.trials import LEAST_BASE_RATE
@@ -150,7 +150,7 @@ def plan(
     else:
         opened = log if isinstance(log, Log) else read_log(log)
     tally = tally_of(opened)
-    seen = measured(opened, chosen) if isinstance(chosen, Policy) else None
+    seen = measured(opened, chosen) if isinstance(chosen, Policy) and not tally.deterministic else None
     schema = opened.schema
     width = schema.reward_high - schema.reward_low
     mean = float(tally.count @ tally.reward / tally.count.sum())
@@ -158,18 +158,24 @@ def plan(
     _check_gain(gain, value, schema.reward_high, mean)
     sight = Sight(
         log_rows=opened.rows,
-        tally=seen.tally if seen is not None and not tally.deterministic else tally,
+        tally=tally if seen is None else seen.tally,
         changed=changed,
         value=mean + schema.reward_low / width,
         most=(schema.reward_high - value) / value,
         alpha=round(1.0 - confidence, 15),
         power=power,
     )
-    here = sight.here(gain, _robust(opened, seen, mean))
+    robust = _robust(opened, seen, mean)
+    here, savings = sight.here(gain, robust), sight.savings(robust)
     perday = rows_per_day(opened)
     explored = _distinct(exploration, tally.exploration)
-    curves = {rate: sight.curve(rate, here.saving, gain) for rate in explored}
-    own = curves.get(shown(tally.exploration))
+    curves = {rate: sight.curve(rate, savings, gain) for rate in explored}
+    now = shown(tally.exploration)
+    own = curves.get(now)
+
+    def needed(rate: float) -> int | None:
+        return here.rows if rate == now else curves[rate].rows_of(gain)
+
     repeats = opened.units_repeat(*TRAIN)
     notes = [*_notes(opened, tally, seen, changed, here, repeats), *opened.notes]
     return GainPlan(
@@ -181,9 +187,9 @@ def plan(
         production_value=rounded(value),
         confidence=confidence,
         power=power,
-        policy=chosen.name if isinstance(chosen, Policy) and not tally.deterministic else None,
+        policy=chosen.name if isinstance(chosen, Policy) and seen is not None else None,
         changed=changed if seen is None else rounded(seen.changed),
-        exploration=shown(tally.exploration),
+        exploration=now,
         actions=len(schema.actions),
         variable=here.variable,
         second_moment=None if here.second_moment is None else rounded(here.second_moment),
@@ -191,12 +197,12 @@ def plan(
         rows=_whole(here.rows),
         days=_days(_whole(here.rows), perday),
         rows_boosted=_whole(here.boosted) if schema.has_propensities and not repeats else None,
-        exploration_needed=sight.exploration_needed(gain, here.saving),
+        exploration_needed=sight.exploration_needed(gain, savings),
         detectable_gain=None if own is None else own.gain_of(opened.rows),
         by_exploration=[
             ExplorationPoint(
                 exploration=rate,
-                rows_to_judge=None if (rows := curve.rows_of(gain)) is None else upwards(rows),
+                rows_to_judge=None if (rows := needed(rate)) is None else upwards(rows),
                 rows=_whole(rows),
                 days=_days(_whole(rows), perday),
                 detectable_gain=curve.gain_of(opened.rows),
@@ -212,7 +218,7 @@ def plan(
     )
 
 
-def _robust(log: Log, seen: Measured | None, mean: float) -> Callable[[Law, int], Law] | None:
+def _robust(log: Log, seen: Measured | None, mean: float) -> Robust | None:
     """The doubly-robust variable where a gate might take it: its law from the plain one's and the gate's rows."""
     schema = log.schema
     known = schema.has_propensities and (schema.roles.pmf is not None or len(schema.actions) == 2)
@@ -259,7 +265,7 @@ def _notes(log: Log, tally: Tally, seen: Measured | None, changed: float, here: 
             + ("the policy's clone of production stands in" if seen else "how often each action was taken stands in")
             + ", so these figures are rough, and a certificate would be conditional."
         )
-    if seen is None or tally.deterministic:
+    if seen is None:
         said.append(
             f"Supposed is a policy that prefers another action than production's favourite in {changed:.0%} of the "
             "decisions and keeps exploring in a tenth of them; name one with --policy to measure it instead."

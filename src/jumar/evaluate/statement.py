@@ -30,7 +30,7 @@ FUTURE = "Tomorrow is like the days of the log: the certificate speaks of the de
 BOUNDED = "The {metric} lies between {low:g} and {high:g}, as {known}{capped}."
 BY_UNIT = "Units were decided about independently of one another; the decisions of one unit may hang together."
 BOOSTED = (
-    "Half of the capital was bet in random order (seed {seed}): for it, the decisions are independent draws from one "
+    "Most of the capital was bet in random order (seed {seed}): for it, the decisions are independent draws from one "
     "population, and production did not learn from them."
 )
 ONCE = "The rows of the gate were used for this one attempt and chose nothing before it."

@@ -15,6 +15,7 @@ from jax import Array
 
 from jumar.features.spec import FeatureSpec
 from jumar.learn.loop import Batch, FitResult, Params
+from jumar.learn.losses import average_over_actions
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,6 @@ def pessimistic_advantage(logits: Array, q: Array, pessimism: float) -> Array:
     Returns:
         [rows, actions], in units of q.
     """
-    each = q - (jax.nn.softmax(logits) * q).sum(axis=-1, keepdims=True)
+    each = q - average_over_actions(q, jax.nn.softmax(logits))
     mean = each.mean(axis=0)
     return mean - pessimism * jnp.sqrt(((each - mean) ** 2).mean(axis=0))

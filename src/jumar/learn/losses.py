@@ -64,7 +64,16 @@ def centred_action_value(level: Array, preference: Array, pmf: Array) -> Array:
     Returns:
         [members, rows, actions].
     """
-    return level[..., None] + preference - (pmf * preference).sum(axis=-1, keepdims=True)
+    return level[..., None] + preference - average_over_actions(preference, pmf)
+
+
+def average_over_actions(values: Array, pmf: Array) -> Array:
+    """Σ_b π(b|x)·v(x,b) of every member: values [members, rows, actions] and pmf [rows, actions] to [members, rows, 1].
+
+    As one product: the compiled "multiply, sum over actions, subtract from the same values" comes out wrong on
+    CPUs from some thousands of rows on (XLA in JAX 0.10.2), by more than the values themselves.
+    """
+    return jnp.einsum("na,ena->en", pmf, values)[..., None]
 
 
 def squared_error(q: Array, action: Array, reward: Array, weight: Array) -> Array:
@@ -81,6 +90,44 @@ def squared_error(q: Array, action: Array, reward: Array, weight: Array) -> Arra
     """
     taken = jnp.take_along_axis(q, action[None, :, None], axis=2)[..., 0]
     return (weight * (taken - reward) ** 2).sum(axis=0)
+
+
+def bet_loss(gain: Array, fraction: Array, evidence: float) -> Array:
+    """What a bet on the gain leaves of it, with the sign of a loss: ln(1/α)/(n·λ) − log(1 + λ·d)/λ.
+
+    Averaged over rows and at the best λ it is the negative lower bound that a gate of n rows can be expected to
+    prove: the mean of d, less λ/2 of its second moment, less the evidence that a release takes, shared by the rows.
+    The bet is that of "Estimating Means of Bounded Random Variables by Betting" by Waudby-Smith and Ramdas
+    (https://arxiv.org/abs/2010.09686).
+
+    Args:
+        gain: [members, rows] d = (π/μ − 1)·r ≥ −1.
+        fraction: [members] λ in (0, 1).
+        evidence: ln(1/α)/n.
+
+    Returns:
+        [members, rows], in rewards.
+    """
+    bet = fraction[:, None]
+    return evidence / bet - jnp.log1p(bet * gain) / bet
+
+
+def control_variate(ratio: Array, pmf: Array, q: Array, action: Array) -> Array:
+    """w·q(x,a) − Σ_b π(b|x)·q(x,b): zero on average over logged actions whatever q is, and with what w·r scatters.
+
+    See "Doubly Robust Policy Evaluation and Learning" by Dudík, Langford and Li (https://arxiv.org/abs/1103.4601).
+
+    Args:
+        ratio: [members, rows] w = π/μ of the logged action.
+        pmf: [members, rows, actions] π.
+        q: [rows, actions].
+        action: [rows] int.
+
+    Returns:
+        [members, rows].
+    """
+    taken = jnp.take_along_axis(q, action[:, None], axis=1)[:, 0]
+    return ratio * taken - (pmf * q).sum(axis=-1)
 
 
 def bootstrap_weights(unit: Array, members: int, seed: int) -> Array:

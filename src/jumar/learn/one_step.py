@@ -121,8 +121,8 @@ def fit_one_step(
         weight = losses.bootstrap_weights(batch["unit"], config.members, config.seed)
         return losses.squared_error(q, batch["action"], value_target(batch, mean, scale), weight).mean()
 
-    clone_start = _init_group(spec, rng, 1, config.clone_hidden, actions)
-    value_start = _init_group(spec, rng, config.members, config.hidden, 1 + actions)
+    clone_start = init_group(spec, rng, 1, config.clone_hidden, actions)
+    value_start = init_group(spec, rng, config.members, config.hidden, 1 + actions)
     if known_production(held_out, actions) is None:
         clone = fit_clone(part_of(progress, 0.0, 0.3))
         value = fit(value_loss, value_start, chunks, held_out, config.value_fit, part_of(progress, 0.3, 1.0))
@@ -136,12 +136,12 @@ def fit_one_step(
 
 def clone_logits(spec: FeatureSpec, group: Params, batch: Batch) -> Array:
     """Logits [rows, actions] of the clone."""
-    return apply_stack(group["net"], _vectors(spec, group, batch))[0]
+    return apply_stack(group["net"], group_vectors(spec, group, batch))[0]
 
 
 def level_and_preference(spec: FeatureSpec, group: Params, batch: Batch) -> tuple[Array, Array]:
     """m [members, rows] and τ [members, rows, actions] of the ensemble, in standardised units."""
-    out = apply_stack(group["net"], _vectors(spec, group, batch))
+    out = apply_stack(group["net"], group_vectors(spec, group, batch))
     return out[..., 0], out[..., 1:]
 
 
@@ -170,7 +170,7 @@ def value_target(batch: Batch, mean: float, scale: float) -> Array:
     return (batch["reward"] - mean) / scale
 
 
-def _init_group(
+def init_group(
     spec: FeatureSpec, rng: np.random.Generator, members: int, hidden: Sequence[int], outputs: int
 ) -> Params:
     """Embedding tables and a stack of networks."""
@@ -178,7 +178,7 @@ def _init_group(
     return {"tables": init_tables(spec, rng), "net": init_stack(rng, members, widths)}
 
 
-def _vectors(spec: FeatureSpec, group: Params, batch: Batch) -> Array:
+def group_vectors(spec: FeatureSpec, group: Params, batch: Batch) -> Array:
     """Vectors of a batch with the tables of one group."""
     ids: list[Any] = [batch[f"ids:{place}"] for place in range(len(spec.ids))]
     return vectors(spec, group["tables"], batch["numbers"], batch["codes"], ids)

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pyarrow as pa
 
 from jumar.features import FeatureSpec, fit_features
 from jumar.learn.data import Columns, MemoryChunks, SpilledChunks, concatenate, read_columns
@@ -75,13 +76,14 @@ class _Tally:
             yield piece
 
 
-def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES) -> Prepared:
+def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES, outcome: str | None = None) -> Prepared:
     """Fit the features and load the training rows.
 
     Args:
         log: the log.
         seed: shuffles rows.
         device_bytes: most bytes of training rows on the device; beyond that they stream from disk in chunks.
+        outcome: canonical column of another outcome that rows carry along as ``outcome``.
     """
     fit_rows = log.rows_in("fit")
     share = min(1.0, QUANTILE_ROWS / max(fit_rows, 1))
@@ -90,7 +92,7 @@ def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES) -> Prepared:
     sample = unit_hash < hex_bound(FIT[0] + share * (FIT[1] - FIT[0])) if share < 1 else None
     spec = fit_features(table, log.schema.features, sample)
     tally = _Tally(len(log.schema.actions))
-    pieces = tally.see(read_columns(batch, spec) for batch in log.batches("fit"))
+    pieces = tally.see(_columns(batch, spec, outcome) for batch in log.batches("fit"))
     bytes_per_row = _bytes_per_row(spec, log)
     if fit_rows * bytes_per_row <= device_bytes:
         chunks: Chunks = MemoryChunks.of(concatenate(pieces), seed)
@@ -98,7 +100,7 @@ def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES) -> Prepared:
         count = int(np.ceil(fit_rows * bytes_per_row / (0.8 * device_bytes)))
         chunks = SpilledChunks.of(pieces, count, seed)
     fitted, total, squares = tally.rows, tally.total, tally.squares
-    held_out = _held_out(log, spec, tally)
+    held_out = _held_out(log, spec, tally, outcome)
     mean = total / fitted
     deviation = max(squares / fitted - mean**2, 0.0) ** 0.5
     return Prepared(
@@ -114,10 +116,18 @@ def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES) -> Prepared:
     )
 
 
-def _held_out(log: Log, spec: FeatureSpec, tally: _Tally) -> Batch:
+def _columns(batch: pa.RecordBatch, spec: FeatureSpec, outcome: str | None) -> Columns:
+    """A batch's columns, with another outcome beside the reward if there is one."""
+    columns = read_columns(batch, spec)
+    if outcome is not None:
+        columns["outcome"] = np.asarray(batch.column(outcome)).astype(np.float32)
+    return columns
+
+
+def _held_out(log: Log, spec: FeatureSpec, tally: _Tally, outcome: str | None) -> Batch:
     """Rows of part "stop": all of them, or a fair sample of their units that is enough to stop by."""
     share = min(1.0, HELD_OUT_ROWS / max(log.rows_in("stop"), 1))
-    pieces = tally.see(read_columns(batch, spec) for batch in log.batches("stop", share=share))
+    pieces = tally.see(_columns(batch, spec, outcome) for batch in log.batches("stop", share=share))
     return {name: jax.device_put(values) for name, values in concatenate(pieces).items()}
 
 

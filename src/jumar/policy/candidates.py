@@ -24,7 +24,7 @@ from jumar.features.spec import FeatureSpec
 from jumar.learn.learned import Learned
 from jumar.learn.loop import Batch
 from jumar.policy.graph import build_graph
-from jumar.policy.path import advantage_scale, deviation, prices_along, temperatures_along, tilt
+from jumar.policy.path import advantage_scale, deviations, prices_along, temperatures_along
 from jumar.policy.scorer import Scorer
 
 SMALLEST_SCALE = 1e-6
@@ -151,15 +151,12 @@ def _meet(
     standard, met = prices_along(logits, advantage, floor, temperatures, aim.costs, aim.most)
     if not met.any():
         met[-1] = True  # the greediest at the price that comes nearest: the gate will say that it is not enough
-    kept = [(t, _rounded_up(price * scale)) for t, price, use in zip(temperatures, standard, met, strict=True) if use]
-    clone, costs = jax.nn.softmax(logits), jnp.asarray(aim.costs, jnp.float32)
-
-    @jax.jit
-    def moved(rate: float, offset: float) -> Array:
-        return deviation(tilt(logits, advantage * rate - offset * costs, 1.0, floor), clone).mean()
-
-    kept.sort(key=lambda point: float(moved(1 / point[0], point[1] / point[0] / scale)))
-    return tuple(t for t, _ in kept), tuple(price for _, price in kept)
+    betas = np.asarray(temperatures)[met]
+    prices = [_rounded_up(price * scale) for price in standard[met]]
+    rates, costs = jnp.asarray(1 / betas, jnp.float32), jnp.asarray(aim.costs, jnp.float32)
+    offsets = jnp.asarray(prices / betas / scale, jnp.float32)
+    order = np.argsort(np.asarray(deviations(logits, advantage, floor, rates, offsets, costs)), kind="stable")
+    return tuple(float(betas[k]) for k in order), tuple(prices[k] for k in order)
 
 
 def _rounded_up(price: float) -> float:

@@ -15,6 +15,8 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from jumar.learn.tilt import tilt
+
 LOWEST = 1e-3
 HIGHEST = 1e4
 BISECTIONS, PRICE_BISECTIONS = 30, 44
@@ -23,21 +25,15 @@ ROUNDING = 1e-6
 RULED_OUT = 1e-6
 
 
-def tilt(logits: Array, advantage: Array, inverse_temperature: float | Array, minimum: Array) -> Array:
-    """One point of the path: production's clone, tilted by the advantage, kept above the floor.
-
-    Args:
-        logits: [rows, actions] of the clone.
-        advantage: [rows, actions], standardised.
-        inverse_temperature: 1/β; 0 gives the clone itself.
-        minimum: [actions] least probability of each action, where the clone gives it that much.
-
-    Returns:
-        [rows, actions] pmf.
-    """
+@jax.jit
+def deviations(logits: Array, advantage: Array, minimum: Array, rates: Array, offsets: Array, costs: Array) -> Array:
+    """Average deviation from the clone [K] of the tilts by rates·A − offsets·c, for [K] rates and offsets."""
     clone = jax.nn.softmax(logits)
-    tilted = jax.nn.softmax(jax.nn.log_softmax(logits) + advantage * inverse_temperature)
-    return keep_exploring(tilted, clone, minimum)
+
+    def moved(pair: tuple[Array, Array]) -> Array:
+        return deviation(tilt(logits, advantage * pair[0] - pair[1] * costs, 1.0, minimum), clone).mean()
+
+    return jax.lax.map(moved, (rates, offsets))
 
 
 def greedy_at_price(

@@ -53,7 +53,7 @@ def receive(
         ReleaseError: rows from before the challenger, counted already, or of units it may have learned from.
     """
     _check_bounds(source, manifest)
-    log = read_for(policy.card.log_schema, source, need="decisions")
+    log = read_for(policy.card.log_schema, source, need="decisions", metrics=manifest.metrics)
     roles = log.schema.roles
     if roles.time is None:
         raise no_time()

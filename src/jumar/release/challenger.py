@@ -10,12 +10,13 @@ import datetime
 import getpass
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from jumar.errors import OptionError
+from jumar.evaluate.claims import Asked, claims_on, several_words
 from jumar.evaluate.gate import Gate, GateResult
 from jumar.logs import read_for
 from jumar.policy import Policy, load_policy
@@ -74,6 +75,11 @@ class Gates:
         attempts: int | None = None,
         name: str | None = None,
         after: str = "clock",
+        margin: float = 0.0,
+        gain: float = 0.0,
+        guardrail: Sequence[str] = (),
+        reduce: Sequence[str] = (),
+        budget: str | None = None,
         seed: int = 0,
     ) -> Standing:
         """Freeze a challenger and spend one attempt of the ledger.
@@ -89,6 +95,8 @@ class Gates:
             after: from when on decisions count. "clock": from now on. "log": from the latest decision of ``log`` on;
                 then it is for you to know that nothing later influenced the policy, and the manifest says that you
                 do. Or a moment (ISO 8601, UTC without a zone), likewise.
+            margin, gain, guardrail, reduce, budget: what must be shown, as ``improve`` takes it; by default that the
+                policy is not worse.
             seed: recorded in the manifest.
 
         Raises:
@@ -105,10 +113,12 @@ class Gates:
         confidence, attempts = self._budget(confidence, attempts)
         self._admit(self._store.known_ledger(), confidence, attempts, name)
         chosen = policy if isinstance(policy, Policy) else load_policy(policy)
-        opened = read_for(chosen.card.log_schema, log, need="decisions")
+        asked = Asked(margin, gain, several_words(guardrail), several_words(reduce), budget)
+        opened = read_for(chosen.card.log_schema, log, need="decisions", metrics=asked.metrics)
+        claims = claims_on(opened, asked)
         until = checked_log(chosen, opened)
         alpha = books.share_of(confidence, attempts)
-        plan = plan_of(chosen, opened, alpha=alpha, rows_planned=rows_planned, seed=seed)
+        plan = plan_of(chosen, opened, claims, alpha=alpha, rows_planned=rows_planned, seed=seed)
         with self._store.writing():
             ledger = self._store.known_ledger() or books.empty_ledger(confidence, attempts)
             self._admit(ledger, confidence, attempts, name)
@@ -121,6 +131,7 @@ class Gates:
                 policy_sha256=chosen.card.model_sha256,
                 card_sha256="",
                 metric=str(chosen.card.log_schema.roles.reward),
+                metrics=list(opened.metrics),
                 actions=list(chosen.actions),
                 unit=chosen.card.log_schema.roles.unit,
                 train_units_below=chosen.card.train_units_below,
@@ -279,10 +290,11 @@ def _look(number: int, at: datetime.datetime, arrival: Arrival, rows: int, conte
         last=arrival.last,
         content_sha256=content,
         rows_so_far=result.rows,
-        log_capital=result.walk[0].log_capital,
+        log_capital=min(one.log_capital for one in result.claims if one.required),
         estimate=result.estimate,
         lower_bound=result.lower_bound,
         production_value=result.production_value,
+        claims=result.claims,
         verdict=result.verdict,
         reasons=_reasons(result),
     )

@@ -13,7 +13,9 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from jumar.errors import JumarError
+from jumar.evaluate.certificate import ClaimResult
 from jumar.evaluate.plan import GatePlan
+from jumar.logs.schema import Metric
 from jumar.records import Record
 
 FORMAT = 1
@@ -33,7 +35,8 @@ class Manifest(Record, frozen=True, kw_only=True):
         format: version of this layout.
         name: of the challenger; the name of its folder.
         policy_sha256, card_sha256: hashes of ``policy.onnx`` and of ``policy.json``.
-        metric: column of the reward; its bounds, the order of tests, bets, α and the seed stand in ``plan``.
+        metric: column of the reward; its bounds, the claims, bets, α and the seed stand in ``plan``.
+        metrics: other columns that claims speak of, with their bounds.
         actions: in the order of every pmf.
         unit: column of the unit, None where decisions have none.
         train_units_below: units whose hash lies below this share of the range may have been learned from.
@@ -54,6 +57,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     policy_sha256: str
     card_sha256: str
     metric: str
+    metrics: list[Metric]
     actions: list[str | int | bool]
     unit: str | None
     train_units_below: float
@@ -128,8 +132,9 @@ class Look(Record, frozen=True, kw_only=True):
         first, last: the earliest and the latest decision.
         content_sha256: hash of what was counted, whatever its order and its times.
         rows_so_far: decisions counted by all looks.
-        log_capital: in nats; a release needs ``log(1/α)``.
+        log_capital: of the claim that has least of it, in nats; a release needs ``log(1/α)`` for each.
         estimate, lower_bound, production_value: of the gain, of the gain at the attempt's own α, of production.
+        claims: all that must be shown, and the gain in any case.
         verdict: of the gate.
         reasons: why not yet, in plain sentences.
     """
@@ -147,6 +152,7 @@ class Look(Record, frozen=True, kw_only=True):
     estimate: float
     lower_bound: float
     production_value: float
+    claims: list[ClaimResult]
     verdict: Literal["certified", "conditional", "refused"]
     reasons: list[str]
 

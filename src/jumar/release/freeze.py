@@ -11,29 +11,28 @@ from __future__ import annotations
 import datetime
 import hashlib
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from jumar.errors import LogError, OptionError, PolicyError
-from jumar.evaluate.capital import Floats
+from jumar.evaluate.claims import Claim
+from jumar.evaluate.judging import score_validation
 from jumar.evaluate.plan import GatePlan, plan_gate
 from jumar.evaluate.sequence import LEAST_ESS
+from jumar.evaluate.trials import trials_of
 from jumar.evaluate.weights import ALARM, MATERIAL_DEFICIT, UNTRIED_MASS
 from jumar.logs import Log, audit
 from jumar.logs.schema import ACTION, PROPENSITY, TIME
 from jumar.logs.split import PARTS, SPLIT_SALT
-from jumar.policy import Policy, in_order
+from jumar.policy import Policy
 from jumar.release.documents import ReleaseError
-from jumar.release.judging import batch_rows, scored, scorer_of
+from jumar.release.judging import alone
 from jumar.version import VERSION
 
-VALIDATION_ROWS = 300_000
 LEAST_VALIDATION_ROWS = 40
-LEAST_RANGE = 1e-6
 TRAIN = ("fit", "stop", "validate")
 AUDITS = [
     f"Logged propensities that are too small: capital against them of {math.exp(ALARM):.0f}.",
@@ -41,22 +40,6 @@ AUDITS = [
     f"More than {UNTRIED_MASS:.0%} of its decisions on actions that the training rows do not hold.",
     f"At least {MATERIAL_DEFICIT:.0%} of its weight missing for certain.",
 ]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A challenger on rows that fitted nothing: weight, gain d = (w − 1)·r, propensity, predicted value; all [rows]."""
-
-    weight: Floats
-    gain: Floats
-    propensity: Floats
-    value: Floats
-
-    @property
-    def value_range(self) -> tuple[float, float]:
-        """Low and high predicted values, apart from each other."""
-        low, high = (float(f"{x:.6g}") for x in np.quantile(self.value, (0.02, 0.98)))
-        return (low, high) if high - low > LEAST_RANGE else (low - 0.5, low + 0.5)
 
 
 def checked_log(policy: Policy, log: Log) -> datetime.datetime:
@@ -85,12 +68,20 @@ def checked_log(policy: Policy, log: Log) -> datetime.datetime:
             count=log.rows_in("validate"),
             remedy="Open the challenger with the whole log that its policy was learned from.",
         )
-    blocked = [finding.sentence for finding in audit(log) if finding.verdict == "blocked"]
+    findings = audit(log)
+    together = [one.sentence for one in findings if one.figures.get("by_unit")]
+    blocked = [one.sentence for one in findings if one.verdict == "blocked" and one.sentence not in together]
     if blocked:
         raise ReleaseError(
             "An audit of the log blocks, and no evidence from such logs would count",
             example=blocked[0],
-            remedy="See `jumar audit` for all findings.",
+            remedy="See 'jumar audit' for all findings.",
+        )
+    if together:
+        raise ReleaseError(
+            "Decisions of one unit hang together in this log, and a challenger counts decision by decision",
+            example=together[0],
+            remedy="Draw afresh for every decision; within one log, 'jumar improve' counts by unit.",
         )
     table = log.part()
     return utc(log.origin.one(table.aggregate(last=table[TIME].max()))["last"])
@@ -104,42 +95,35 @@ def no_time() -> LogError:
     )
 
 
-def measure(policy: Policy, log: Log) -> Measured:
-    """The challenger on part "validate", on about ``VALIDATION_ROWS`` rows of it at the most."""
-    scorer = scorer_of(policy)
-
-    def score(batch: pa.RecordBatch) -> tuple[Floats, ...]:
-        found = scored(batch, policy, scorer)
-        weight = found.taken / found.propensity
-        return weight, (weight - 1.0) * found.reward, found.propensity, found.value
-
-    share = min(1.0, VALIDATION_ROWS / max(log.rows_in("validate"), 1))
-    batches = log.batches("validate", batch_rows=batch_rows(policy), share=share)
-    return Measured(*(np.concatenate(column) for column in zip(*in_order(score, batches), strict=True)))
-
-
-def plan_of(policy: Policy, log: Log, *, alpha: float, rows_planned: int, seed: int) -> GatePlan:
+def plan_of(
+    policy: Policy, log: Log, claims: Sequence[Claim], *, alpha: float, rows_planned: int, seed: int
+) -> GatePlan:
     """The gate's plan for one challenger.
 
     Args:
         policy: what is to be released.
         log: whose part "validate" the bets are measured on.
+        claims: what must be shown; the first is the paired gain.
         alpha: the attempt's share of the ledger's error.
         rows_planned: decisions that the gate is expected to see.
-        seed: recorded.
+        seed: recorded; without the booster nothing is random.
     """
-    measured, held = measure(policy, log), _held(log)
+    field = alone(policy)
+    scored, held = score_validation(log, field), _held(log)
     return plan_gate(
-        validation_d=measured.gain[:, None],
-        validation_w=measured.weight[:, None],
-        temperatures=[policy.card.temperature],
-        policy_sha256=[policy.card.model_sha256],
+        trials=trials_of(claims, scored, scored.fold(None), rows_planned, robust=True),
+        validation_w=scored.weight,
+        validation_rows=len(scored.reward),
+        temperatures=field.temperatures,
+        policy_sha256=field.hashes,
         names=[policy.name],
+        prices=field.prices,
         alpha=alpha,
         rows_planned=rows_planned,
         supported=np.isin(np.arange(len(policy.actions)), list(held)),
-        value_range=measured.value_range,
-        propensity_floor=min([float(measured.propensity.min()), *held.values()]),
+        value_range=scored.value_range,
+        propensity_floor=min([float(scored.propensity.min()), *held.values()]),
+        boost=False,  # its rows would have to come in a random order, and days do not
         seed=seed,
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,

@@ -9,71 +9,43 @@ In: a ``Log`` and a frozen plan. Out: a ``Gate`` of those rows alone, and their 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import onnx
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jumar.evaluate.capital import Floats
+from jumar.evaluate.contestants import Contestants
 from jumar.evaluate.gate import Gate
+from jumar.evaluate.judging import batch_rows, judged
 from jumar.evaluate.plan import GatePlan
-from jumar.features import read_blocks
 from jumar.learn.data import unit_codes
 from jumar.logs import Log
-from jumar.logs.schema import ACTION, HASH, ID, PROPENSITY, REWARD, TIME
+from jumar.logs.schema import ACTION, HASH, ID, PMF, PROPENSITY, REWARD, TIME
 from jumar.logs.split import unit_hash
-from jumar.policy import Policy, Scorer, in_order
+from jumar.policy import Policy
+from jumar.policy.candidates import Candidates
 
-OUTPUTS = ("pmf", "clone", "q")
 KEY = "__key"
-LARGEST_BATCH, NUMBERS_PER_BATCH = 65_536, 8_000_000
 _ODD = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], dtype=np.uint64)
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Some logged rows and what the policy says of them.
-
-    Attributes:
-        pmf: [rows, actions].
-        taken: [rows] the policy's probability of the logged action.
-        propensity, action: [rows], as logged.
-        reward: [rows] in [0, 1].
-        value: [rows] the reward that its model expects under the clone, on [0, 1].
-    """
-
-    pmf: Floats
-    taken: Floats
-    propensity: Floats
-    reward: Floats
-    action: NDArray[np.int64]
-    value: Floats
-
-
-def scorer_of(policy: Policy) -> Scorer:
-    """The policy's graph with all that judging needs."""
-    return policy.scorer(*OUTPUTS)
-
-
-def batch_rows(policy: Policy) -> int:
-    """Rows of a batch such that its pmfs stay within a few tens of megabytes."""
-    return int(np.clip(NUMBERS_PER_BATCH // (3 * len(policy.actions)), 256, LARGEST_BATCH))
-
-
-def scored(batch: pa.RecordBatch, policy: Policy, scorer: Scorer) -> Scored:
-    """Score one canonical batch."""
-    pmf, clone, q = scorer.run(read_blocks(batch, policy.card.features))
-    action = np.asarray(batch.column(ACTION)).astype(np.int64)
-    return Scored(
-        pmf=pmf,
-        taken=np.take_along_axis(pmf, action[:, None], axis=1)[:, 0],
-        propensity=np.asarray(batch.column(PROPENSITY)),
-        reward=np.asarray(batch.column(REWARD)),
-        action=action,
-        value=(clone * q).sum(axis=1),
+def alone(policy: Policy) -> Contestants:
+    """The policy as the only one that is put to the gate."""
+    card = policy.card
+    path = Candidates(
+        spec=card.features,
+        temperatures=(card.temperature,),
+        scale=card.advantage_scale,
+        pessimism=card.pessimism,
+        minimum=tuple(card.minimum),
+        models=(policy.model,),
+        stacked=onnx.load_model_from_string(policy.model),
+        prices=(card.price,),
+        costs=tuple(card.costs),
     )
+    return Contestants(path, (), tuple(card.actions), (0,))
 
 
 def judge(
@@ -88,32 +60,30 @@ def judge(
         unseen: leave out units that may have been learned from.
         seen: told how many rows have been judged.
     """
-    scorer = scorer_of(policy)
-    names = [str(action) for action in policy.actions]
-    table = log.part("gate") if unseen else log.part()
-    wanted = [HASH, TIME, ACTION, PROPENSITY, REWARD, *policy.card.features.columns]
-    named = log.schema.roles.decision_id is not None
-    columns = {name: table[name] for name in wanted} | ({KEY: unit_hash(table[ID])} if named else {})
+    field, content = alone(policy), np.zeros(2, np.uint64)
 
-    def part_of(batch: pa.RecordBatch) -> tuple[Gate, NDArray[np.uint64]]:
-        rows = scored(batch, policy, scorer)
-        part = Gate(plan, names)
-        part.update(
-            rows.pmf[:, None, :],
-            propensity=rows.propensity,
-            reward=rows.reward,
-            action=rows.action,
-            value=rows.value,
-        )
-        return part, fingerprint(batch)
+    def read() -> Iterator[pa.RecordBatch]:
+        for batch in _batches(log, field, unseen=unseen):
+            np.add(content, fingerprint(batch), out=content)
+            yield batch
 
-    gate, content = Gate(plan, names), np.zeros(2, np.uint64)
-    for part, some in in_order(part_of, log.origin.stream(table.select(**columns), batch_rows(policy))):
+    gate = Gate(plan, [str(action) for action in policy.actions])
+    for part in judged(log, field, plan, read()):
         gate = gate.merge(part)
-        content += some
         if seen is not None:
             seen(gate.rows)
     return gate, hashlib.sha256(content.tobytes() + str(gate.rows).encode()).hexdigest()
+
+
+def _batches(log: Log, field: Contestants, *, unseen: bool) -> Iterator[pa.RecordBatch]:
+    """Canonical rows with all that judging and fingerprints need."""
+    table = log.part("gate") if unseen else log.part()
+    pmf = [PMF] if log.schema.roles.pmf is not None else []
+    wanted = [HASH, TIME, ACTION, PROPENSITY, REWARD, *pmf, *log.metric_columns, *field.columns]
+    columns = {name: table[name] for name in wanted}
+    if log.schema.roles.decision_id is not None:
+        columns[KEY] = unit_hash(table[ID])
+    return log.origin.stream(table.select(**columns), batch_rows(field, len(field.actions)))
 
 
 def fingerprint(batch: pa.RecordBatch) -> NDArray[np.uint64]:

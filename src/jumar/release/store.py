@@ -106,9 +106,7 @@ class Store:
         attempt = self.attempt(name)
         if attempt.outcome != "open":
             verb = "it passed" if attempt.outcome == "passed" else f"it was {attempt.outcome}"
-            when = (
-                "" if attempt.decided_at is None else f" on {books.moment(attempt.decided_at.replace(microsecond=0))}"
-            )
+            decided = attempt.decided_at or attempt.opened_at
             raise ReleaseError(
                 f"'{name}' is not open any more: {verb} on {books.moment(decided.replace(microsecond=0))}",
                 remedy="Nothing can be added to it; a new attempt needs a new challenger.",

@@ -1,0 +1,113 @@
+"""Fitting what one attempt needs: the learner's networks, points of the path, and another outcome to sort by.
+
+In: a ``Log``, prepared rows, what the user chose. Out: a fitted learner, ``Candidates``, predictions. The main job
+orders these steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from jumar.errors import OptionError
+from jumar.features import Blocks
+from jumar.learn import FitConfig, OneStepConfig, fit_one_step
+from jumar.learn.data import Columns, concatenate, read_columns
+from jumar.learn.learned import Learned
+from jumar.learn.outcome import fit_outcome
+from jumar.learn.prepare import Prepared
+from jumar.logs import Log
+from jumar.policy.candidates import Aim, Candidates, build_candidates
+
+LEARNERS = ("one-step", "direct")
+Learner = Literal["one-step", "direct"]
+PATH_ROWS, PRICED_ROWS, PATH_NUMBERS = 20_000, 200_000, 10_000_000
+EPOCHS = 60
+
+
+def learn(
+    log: Log,
+    prepared: Prepared,
+    seed: int,
+    members: int,
+    learner: Learner,
+    alpha: float,
+    tell: Callable[[float], None],
+) -> Learned:
+    """Fit the clone and the ensemble, with batches that suit the number of rows."""
+    pace = _pace(prepared)
+    config = OneStepConfig(
+        members=members,
+        clone_fit=FitConfig(**pace, learning_rate=4e-3, seed=seed),
+        value_fit=FitConfig(**pace, weight_decay=2.0, seed=seed),
+        seed=seed,
+    )
+    moments = (prepared.reward_mean, prepared.reward_scale)
+    return fit_one_step(
+        prepared.spec,
+        len(log.schema.actions),
+        prepared.chunks,
+        prepared.held_out,
+        moments,
+        config,
+        lambda share, loss: tell(share),
+    )
+
+
+def _pace(prepared: Prepared) -> dict[str, int]:
+    """Batches and updates that suit the number of rows."""
+    batch = int(np.clip(2 ** round(np.log2(max(prepared.rows, 1) / 100)), 64, 2048))
+    return {"batch_rows": batch, "updates": int(np.clip(EPOCHS * prepared.rows / batch, 300, 3000))}
+
+
+def candidates_of(
+    log: Log, learned: Learned, prepared: Prepared, minimum: float, count: int, pessimism: float, aim: Aim | None
+) -> Candidates:
+    """Points of the path, with temperatures, and prices where something costs.
+
+    Temperatures are chosen on some fit rows. Prices have to meet a cost on rows to come, and a fit leans further on its
+    own rows than on others: they are chosen on the contexts of rows that fitted nothing.
+    """
+    rows = next(iter(prepared.chunks.visit(np.random.default_rng(0)))) if aim is None else unfitted(log, prepared)
+    most = min(PATH_ROWS if aim is None else PRICED_ROWS, PATH_NUMBERS // learned.actions)
+    some = {name: column[:most] for name, column in rows.items()}
+    return build_candidates(learned, some, [minimum] * learned.actions, count, pessimism, aim)
+
+
+def unfitted(log: Log, prepared: Prepared) -> Columns:
+    """Rows of the parts "stop" and "validate", about ``PRICED_ROWS`` at the most."""
+    share = min(1.0, PRICED_ROWS / max(priced_rows(log), 1))
+    batches = log.batches("stop", "validate", share=share)
+    return concatenate(read_columns(batch, prepared.spec) for batch in batches)
+
+
+def priced_rows(log: Log) -> int:
+    """How many rows there are to choose prices on."""
+    return log.rows_in("stop", "validate")
+
+
+def outcome_column(log: Log, baseline: str | None) -> str | None:
+    """The canonical column of the metric that a baseline sorts by."""
+    if baseline is None:
+        return None
+    names = [metric.name for metric in log.metrics]
+    if baseline not in names:
+        raise OptionError(
+            f"'{baseline}' is not among the metrics of this log, so nothing can be sorted by it",
+            example=names or "none",
+            remedy=f"Read the log with metrics=('{baseline}',), or on the command line with --baseline.",
+        )
+    return log.metric_columns[names.index(baseline)]
+
+
+def ranking_by(
+    prepared: Prepared, blocks: Blocks, actions: int, baseline: str | None, seed: int
+) -> tuple[str, np.ndarray] | None:
+    """The predicted metric of every action on validation rows, for the frontier's baseline."""
+    if baseline is None:
+        return None
+    config = FitConfig(**_pace(prepared), seed=seed)
+    model = fit_outcome(prepared.spec, actions, prepared.chunks, prepared.held_out, config)
+    return f"predicted {baseline}", model.predict(blocks)
