@@ -17,6 +17,7 @@ from jumar.version import VERSION
 __version__ = VERSION
 
 if TYPE_CHECKING:
+    from jumar.evaluate.planning import plan as plan
     from jumar.evaluate.policies import evaluate as evaluate
     from jumar.improvement import Improvement as Improvement
     from jumar.improvement import improve as improve
@@ -34,6 +35,7 @@ _HOMES = {
     "audit": "jumar.logs",
     "improve": "jumar.improvement",
     "load_policy": "jumar.policy",
+    "plan": "jumar.evaluate.planning",
     "read_log": "jumar.logs",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "evaluate",
     "improve",
     "load_policy",
+    "plan",
     "read_log",
 ]
 

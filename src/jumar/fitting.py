@@ -15,6 +15,7 @@ from jumar.errors import OptionError
 from jumar.features import Blocks
 from jumar.learn import FitConfig, OneStepConfig, fit_one_step
 from jumar.learn.data import Columns, concatenate, read_columns
+from jumar.learn.direct import DirectConfig, fit_direct
 from jumar.learn.learned import Learned
 from jumar.learn.outcome import fit_outcome
 from jumar.learn.prepare import Prepared
@@ -34,26 +35,40 @@ def learn(
     members: int,
     learner: Learner,
     alpha: float,
+    pieces: int,
+    minimum: float,
     tell: Callable[[float], None],
 ) -> Learned:
-    """Fit the clone and the ensemble, with batches that suit the number of rows."""
+    """Fit the clone and the ensemble, with batches that suit the number of rows; then, if asked, what the gate tests.
+
+    Args:
+        log: the log.
+        prepared: its training rows.
+        seed: of the fit.
+        members: size of the ensemble.
+        learner: which one.
+        alpha: error probability of the gate, and ``pieces`` of evidence that it is expected to hold.
+        minimum: exploration floor of every action.
+        tell: told the share done.
+    """
     pace = _pace(prepared)
-    config = OneStepConfig(
+    one_step = OneStepConfig(
         members=members,
         clone_fit=FitConfig(**pace, learning_rate=4e-3, seed=seed),
         value_fit=FitConfig(**pace, weight_decay=2.0, seed=seed),
         seed=seed,
     )
     moments = (prepared.reward_mean, prepared.reward_scale)
-    return fit_one_step(
-        prepared.spec,
-        len(log.schema.actions),
-        prepared.chunks,
-        prepared.held_out,
-        moments,
-        config,
-        lambda share, loss: tell(share),
-    )
+    rows = (prepared.spec, len(log.schema.actions), prepared.chunks, prepared.held_out, moments)
+
+    def told(share: float, loss: float) -> None:
+        del loss
+        tell(share)
+
+    if learner == "one-step":
+        return fit_one_step(*rows, one_step, told)
+    fit = FitConfig(**pace, learning_rate=1e-3, weight_decay=0.0, seed=seed)
+    return fit_direct(*rows, DirectConfig(alpha, pieces, minimum, one_step, fit), told)
 
 
 def _pace(prepared: Prepared) -> dict[str, int]:

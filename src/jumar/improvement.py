@@ -178,14 +178,15 @@ def improve(
         return Improvement(certificate, None, _summary(log, certificate, findings, clock))
     with clock.stage("features"):
         prepared = prepare(log, seed, outcome=outcome)
+    minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
+    alpha = 1.0 - confidence
     with clock.stage("learn") as tell:
-        learned = learn(log, prepared, seed, members, learner, 1.0 - confidence, tell)
+        learned = learn(log, prepared, seed, members, learner, alpha, counting.pieces, minimum, tell)
     if not np.isfinite([learned.clone_result.loss, learned.value_result.loss]).all():
         certificate = refusal_before_gate(log, claims, findings, [DIVERGED], confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
     with clock.stage("path"):
-        minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
-        aim = aim_of(claims, prepared.counts, counting.pieces, priced_rows(log), 1.0 - confidence)
+        aim = aim_of(claims, prepared.counts, counting.pieces, priced_rows(log), alpha)
         path = candidates_of(log, learned, prepared, minimum, candidates, pessimism, aim)
         field, scored = _field(log, path, others, counting)
         ranking = ranking_by(prepared, scored.blocks, len(log.schema.actions), baseline, seed)

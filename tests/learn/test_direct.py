@@ -151,7 +151,7 @@ def test_the_objective_improves_on_where_it_started() -> None:
 def test_the_values_are_those_of_one_step_and_the_advantage_is_g() -> None:
     found, rows = learned(), rows_of(100, 3)
     logits, q = found.outputs(rows)
-    assert_allclose(np.asarray(q.mean(axis=0)), worth(rows["numbers"][:, 0]), atol=0.12)
+    assert_allclose(np.asarray(q.mean(axis=0)), worth(rows["numbers"][:, 0]), atol=0.15)
     g = preferences(SPEC, found.group, rows)
     for pessimism in (0.0, 1.0):
         expected = found.unit * pessimistic_advantage(logits, g, pessimism)
