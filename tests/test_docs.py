@@ -23,7 +23,7 @@ from jumar import cli, fitting
 from jumar.evaluate import CandidatePlan, Certificate, Deviation, Estimate, Finding, GatePlan
 from jumar.evaluate.policies import Evaluation
 from jumar.features import FeatureSpec
-from jumar.learn import FitConfig, OneStep
+from jumar.learn import FitConfig, OneStep, fit_one_step
 from jumar.logs.columns import CONVENTIONS
 from jumar.logs.options import LogOptions
 from jumar.logs.split import PARTS
@@ -69,7 +69,7 @@ def strong_log(rows: int) -> pa.Table:
 @pytest.fixture(scope="module")
 def one_fit() -> Iterator[None]:
     """The documents show that calls work and fit together: one short fit of the log serves all of them."""
-    patch, fitted, fit = pytest.MonkeyPatch(), {}, fitting.fit_one_step
+    patch, fitted, fit = pytest.MonkeyPatch(), {}, fit_one_step
 
     def once(
         spec: FeatureSpec, actions: int, chunks: Any, held_out: Any, moments: Any, config: Any, tell: Any

@@ -135,9 +135,10 @@ def demo(*, out: Path = Path("run"), rows: int = 300_000, seed: int = 1, confide
     path = out / "decisions.parquet"
     screen.print(f"[bold]A synthetic week of notification decisions[/] → {path} ({rows:,} rows)")
     world = Notifications()
-    world.write(rows, seed, path)
-    audit(str(path))
-    code = improve(str(path), out=out / "result", confidence=confidence)
+    world.write(rows, seed, path, metrics=True)
+    flags = LogFlags(metrics=("tapped", "complaint"))
+    audit(str(path), flags=flags)
+    code = improve(str(path), out=out / "result", confidence=confidence, baseline="tapped", flags=flags)
     screen.print(_truth_of_demo(world, out / "result"))
     return code
 

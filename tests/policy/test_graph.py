@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from jumar.features import FeatureSpec, read_blocks
-from jumar.features.raw import TIME_PARTS
+from jumar.features.raw import MISSING_TEXT, TIME_PARTS
 from jumar.features.spec import CategoryColumn, IdsColumn, NumberColumn
 from jumar.features.vectors import init_tables, vector_width
 from jumar.learn import FitResult, OneStep
@@ -25,7 +25,7 @@ from jumar.learn.learned import Learned, pessimistic_advantage
 from jumar.learn.networks import init_stack
 from jumar.learn.tilt import tilt
 from jumar.policy import Scorer, build_graph
-from jumar.policy.graph import MISSING_TEXT, MISSING_TIME
+from jumar.policy.graph import MISSING_TIME
 
 ACTIONS, MEMBERS, MOST_ROWS = 3, 4, 8
 SCALE, PESSIMISM, MINIMUM = 0.05, 1.0, (0.02, 0.02, 0.02)

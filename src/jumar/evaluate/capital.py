@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jumar.errors import JumarError
-from jumar.evaluate.growth import Floats, log_growth
+from jumar.evaluate.growth import Floats as Floats
+from jumar.evaluate.growth import log_growth
 
 LARGEST_BET = 0.95
 _TOLERANCE = 1e-12
