@@ -20,8 +20,19 @@ import pytest
 
 import jumar
 from jumar import cli, fitting
-from jumar.evaluate import CandidatePlan, Certificate, Deviation, Estimate, Finding, GatePlan
+from jumar.evaluate import (
+    CandidatePlan,
+    Certificate,
+    Claim,
+    ClaimResult,
+    Deviation,
+    Estimate,
+    Finding,
+    GatePlan,
+    Wager,
+)
 from jumar.evaluate.policies import Evaluation
+from jumar.evaluate.wagers import ClaimPlan
 from jumar.features import FeatureSpec
 from jumar.learn import FitConfig, OneStep, fit_one_step
 from jumar.logs.columns import CONVENTIONS
@@ -230,9 +241,13 @@ def table_under(path: Path, heading: str) -> list[list[str]]:
 DOCUMENTED = {
     "## `certificate.json`": Certificate,
     "### `deviation`": Deviation,
+    "### A claim that was tested": ClaimResult,
     "### A finding in `audits`": Finding,
     "## `manifest.json`": GatePlan,
     "### A candidate": CandidatePlan,
+    "### A claim in the plan": ClaimPlan,
+    "### What is claimed": Claim,
+    "### A wager": Wager,
     "## `policy/policy.json`": PolicyCard,
     "## Evaluations": Evaluation,
     "### An estimate": Estimate,

@@ -139,7 +139,7 @@ def judge(kind: str, seed: int) -> Judged:
         if false and not false[-1]:
             false.append(False)
             continue
-        again = jumar.improve(log, confidence=confidence, seed=seed)
+        again = jumar.improve(log, confidence=confidence)  # one seed of the fit: it is part of what is compiled
         result = result or again
         false.append(again.policy is not None and one.gain(again.policy) <= 1e-9)
     assert result is not None

@@ -167,21 +167,13 @@ def plan(
     )
     robust = _robust(opened, seen, mean)
     here, savings = sight.here(gain, robust), sight.savings(robust)
-    perday = rows_per_day(opened)
-    explored = _distinct(exploration, tally.exploration)
-    curves = {rate: sight.curve(rate, savings, gain) for rate in explored}
-    now = shown(tally.exploration)
-    own = curves.get(now)
-
-    def needed(rate: float) -> int | None:
-        return here.rows if rate == now else curves[rate].rows_of(gain)
-
-    repeats = opened.units_repeat(*TRAIN)
-    notes = [*_notes(opened, tally, seen, changed, here, repeats), *opened.notes]
+    now, per_day, repeats = shown(tally.exploration), rows_per_day(opened), opened.units_repeat(*TRAIN)
+    curves = {rate: sight.curve(rate, savings, gain) for rate in _distinct(exploration, tally.exploration)}
+    needed = {rate: here.rows if rate == now else curve.rows_of(gain) for rate, curve in curves.items()}
     return GainPlan(
         source=opened.source,
         log_rows=opened.rows,
-        log_days=None if perday is None else rounded(opened.rows / perday),
+        log_days=None if per_day is None else rounded(opened.rows / per_day),
         gain=gain,
         gain_per_decision=rounded(gain * value),
         production_value=rounded(value),
@@ -195,26 +187,30 @@ def plan(
         second_moment=None if here.second_moment is None else rounded(here.second_moment),
         rows_to_judge=None if here.rows is None else upwards(here.rows),
         rows=_whole(here.rows),
-        days=_days(_whole(here.rows), perday),
+        days=_days(_whole(here.rows), per_day),
         rows_boosted=_whole(here.boosted) if schema.has_propensities and not repeats else None,
         exploration_needed=sight.exploration_needed(gain, savings),
-        detectable_gain=None if own is None else own.gain_of(opened.rows),
-        by_exploration=[
-            ExplorationPoint(
-                exploration=rate,
-                rows_to_judge=None if (rows := needed(rate)) is None else upwards(rows),
-                rows=_whole(rows),
-                days=_days(_whole(rows), perday),
-                detectable_gain=curve.gain_of(opened.rows),
-            )
-            for rate, curve in curves.items()
-        ],
+        detectable_gain=curves[now].gain_of(opened.rows) if now in curves else None,
+        by_exploration=[_at(rate, needed[rate], per_day, curve.gain_of(opened.rows)) for rate, curve in curves.items()],
         curve=[
-            CurvePoint(exploration=rate, rows=length, days=_days(length, perday), detectable_gain=curve.gain_of(length))
+            CurvePoint(
+                exploration=rate, rows=length, days=_days(length, per_day), detectable_gain=curve.gain_of(length)
+            )
             for length in (max(round(opened.rows * times), 1) for times in LENGTHS)
             for rate, curve in curves.items()
         ],
-        notes=notes,
+        notes=[*_notes(opened, tally, seen, changed, here, repeats), *opened.notes],
+    )
+
+
+def _at(exploration: float, judged: int | None, per_day: float | None, detectable: float | None) -> ExplorationPoint:
+    rows = _whole(judged)
+    return ExplorationPoint(
+        exploration=exploration,
+        rows_to_judge=None if judged is None else upwards(judged),
+        rows=rows,
+        days=_days(rows, per_day),
+        detectable_gain=detectable,
     )
 
 

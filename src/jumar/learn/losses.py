@@ -127,7 +127,7 @@ def control_variate(ratio: Array, pmf: Array, q: Array, action: Array) -> Array:
         [members, rows].
     """
     taken = jnp.take_along_axis(q, action[:, None], axis=1)[:, 0]
-    return ratio * taken - (pmf * q).sum(axis=-1)
+    return ratio * taken - jnp.einsum("ena,na->en", pmf, q)
 
 
 def bootstrap_weights(unit: Array, members: int, seed: int) -> Array:

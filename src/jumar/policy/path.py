@@ -66,17 +66,6 @@ def greedy_at_price(
     return pmf
 
 
-def keep_exploring(pmf: Array, clone: Array, minimum: Array) -> Array:
-    """Lift a pmf so that no action falls below ``minimum``, or below the clone where that is lower still.
-
-    With b = min(π₀, minimum): π ↦ b + (1 − Σb)·(π − b)⁺/Σ(π − b)⁺. The clone is mapped to itself, a greedy policy
-    to one that keeps exactly the floor, and actions that production never takes get nothing from it.
-    """
-    floor = jnp.minimum(clone, minimum)
-    excess = jnp.maximum(pmf - floor, 0.0)
-    return floor + (1.0 - floor.sum(-1, keepdims=True)) * excess / excess.sum(-1, keepdims=True)
-
-
 def advantage_scale(logits: Array, advantage: Array) -> float:
     """Root mean square of the advantage under the clone: the unit in which temperatures are counted."""
     square = (jax.nn.softmax(logits) * advantage**2).sum(-1).mean()
