@@ -13,6 +13,7 @@ test: lint
 	@if .ci/browser; then $(BIN)/python -m pytest; \
 	else echo "No Chromium here and none could be installed: the report is not looked at in a browser."; \
 	     $(BIN)/python -m pytest -m "not browser"; fi
+	$(BIN)/python benchmarks/gate_bench.py --quick
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -30,6 +31,9 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/score_speed.py
 	$(BIN)/python benchmarks/gate_bench.py
 	$(BIN)/python benchmarks/estimators.py
+	$(BIN)/python benchmarks/founding.py
+	$(BIN)/python benchmarks/small_gain.py
+	$(BIN)/python benchmarks/learners.py
 
 # False releases, a year, power, audits, speed: thirty minutes on two cores; then the documents quote what was measured.
 bench-gate: $(VENV)/dev

@@ -3,7 +3,7 @@
 In: nothing. Out: tables, figures beside targets, and with --store ``figures.json``, which documents quote; it exits 1
 if a target was missed or a negative control did not break. Seeds are fixed.
 Run: python benchmarks/gate_bench.py [--quick] [--only NAME …] [--workers 2] [--store]
-     python benchmarks/gate_bench.py --pipeline [--quick] [--store]   the whole of ``jumar improve``, for itself
+     python benchmarks/gate_bench.py --pipeline [--quick] [--store] [--kept FOLDER]   the whole of ``jumar improve``
      python benchmarks/gate_bench.py --write-docs | --check           figures in documents
 """
 
@@ -103,6 +103,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--store", action="store_true", help="keep the figures for the documents")
     parser.add_argument("--pipeline", action="store_true", help="only the whole of jumar improve on null worlds")
+    parser.add_argument("--kept", help="folder of worlds that the pipeline has judged already, to go on from")
     parser.add_argument("--write-docs", action="store_true", help="put the kept figures into the documents")
     parser.add_argument("--check", action="store_true", help="are the documents up to date with the kept figures?")
     asked = parser.parse_args(arguments)
@@ -118,7 +119,7 @@ def main(arguments: list[str]) -> int:
     if asked.pipeline:
         from gate import pipeline
 
-        sections = [("pipeline", *pipeline.table(asked.quick, asked.workers))]
+        sections = [("pipeline", *pipeline.table(asked.quick, asked.workers, asked.kept))]
     else:
         sections = measured(asked.only, asked.quick, asked.workers)
     for name, table, rows in sections:

@@ -3,8 +3,8 @@
 In: seeds and sizes. Out: a line per learner and log, a table, and which learner won where; it exits 1 if a promise
 was missed.
 - founding: the world of notifications, rare rewards, two actions; true gains are exact values over fresh contexts;
-- digits: images of ten digits; production guesses most of them by a weak classifier and explores; right is 1. Images are
-  drawn with jitter; truth is the mean probability of the right digit on fresh ones;
+- digits: images of ten digits; production guesses them by a weak classifier and explores; the reward for the right one
+  is 1. Images are drawn with jitter; truth is the mean probability of the right digit on fresh draws;
 - control: g without the bet (λ → 0) and with the bet of α = 0.001, both fitted as long as they like on rows that they
   also stop by: without the bet, what TRAIN promises and GATE does not keep must be more.
 "Share" is the true gain of the candidate that validation rows choose over the greatest gain of any policy; "bound" is
@@ -15,7 +15,6 @@ Run: python benchmarks/learners.py [--quick]
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +34,7 @@ from jumar.evaluate.capital import Capital, default_bets
 from jumar.evaluate.plan import primary_candidate
 from jumar.features import read_blocks
 from jumar.learn import DirectConfig, FitConfig, OneStep, OneStepConfig, fit_direct, fit_one_step
-from jumar.learn.data import MemoryChunks
+from jumar.learn.data import MemoryChunks, concatenate, read_columns
 from jumar.learn.prepare import Prepared, prepare
 from jumar.learn.tilt import tilt
 from jumar.logs import Log, read_for, scoring_batches
@@ -217,11 +216,8 @@ def overfit(case: Case, prepared: Prepared, minimum: float, seed: int) -> dict[s
 
 def judged_rows(log: Log, prepared: Prepared) -> dict[str, Any]:
     """GATE rows as a learner sees rows; only the control looks at them so."""
-    from jumar.learn.data import concatenate, read_columns
-
-    return {
-        k: jnp.asarray(v) for k, v in concatenate(read_columns(b, prepared.spec) for b in log.batches("gate")).items()
-    }
+    columns = concatenate(read_columns(batch, prepared.spec) for batch in log.batches("gate"))
+    return {name: jnp.asarray(values) for name, values in columns.items()}
 
 
 def main(given: argparse.Namespace) -> int:
@@ -262,17 +258,21 @@ def rows_of(world: str, found: dict[str, list[Found]]) -> list[Row]:
     bounds = {name: float(np.mean([one.bound for one in runs])) for name, runs in found.items()}
     runs = [one for several in found.values() for one in several]
     within = [one.bound <= one.gain for one in runs]
-    pair = lambda values, form: ", ".join(f"{values[name]:{form}}" for name in ("one-step", "direct"))  # noqa: E731
+
+    def pair(values: dict[str, float], form: str) -> str:
+        return ", ".join(f"{values[name]:{form}}" for name in ("one-step", "direct"))
+
     return [
-        Row(f"{world}: share of the greatest gain, one-step, direct", pair(shares, ".0%"), f"{winner(shares)} wins"),
-        Row(f"{world}: bound at 99.9%, one-step, direct", pair(bounds, "+.4f"), f"{winner(bounds)} wins"),
+        Row(f"{world}: share of the greatest gain, one-step, direct", pair(shares, ".0%"), winner(shares, ".0%")),
+        Row(f"{world}: bound at 99.9%, one-step, direct", pair(bounds, "+.4f"), winner(bounds, "+.4f")),
         Row(f"{world}: bound at most the true gain", f"{sum(within)}/{len(within)}", "all", all(within)),
     ]
 
 
-def winner(values: dict[str, float]) -> str:
-    """The name with the greatest value."""
-    return max(values, key=lambda name: values[name] if math.isfinite(values[name]) else -math.inf)
+def winner(values: dict[str, float], form: str) -> str:
+    """Who has the greater value, as far as it is printed."""
+    one, other = (f"{values[name]:{form}}" for name in ("one-step", "direct"))
+    return "even" if one == other else f"{max(values, key=lambda name: values[name])} wins"
 
 
 if __name__ == "__main__":

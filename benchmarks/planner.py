@@ -3,7 +3,7 @@
 In: nothing. Out: the range of that ratio for each way to plan, beside its target, and the worst cells.
 - "law": ``rows_for`` on the law of d, as ``jumar plan`` has it: two actions, an ε-greedy production, rewards 0 or 1;
 - "log": the whole way from what a log counts over the supposed policy and the hoped-for gain to rows;
-- "boosted": half of the capital bet by the booster;
+- "boosted": three quarters of the capital bet by the booster;
 - "moments": ``rows_needed``, which knows E[d²] alone and which the gate's refusals use: it must not name too few.
 Rows needed are those at which 80% of the gates pass, found by multinomial counts over the values of d at seven sizes
 and a line through the probits. It exits 1 if a ratio is off by more than 15% where 5,000 rows or more are needed, or

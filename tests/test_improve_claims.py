@@ -137,7 +137,7 @@ def test_policies_from_elsewhere_are_put_to_the_same_gate(table: pa.Table, tmp_p
     other.policy.save(tmp_path / "other")
     result = improve(table, candidate=[tmp_path / "other"])
     assert result.plan is not None
-    assert [point.name for point in result.summary.walk].count(str(tmp_path / "other")) == 1
+    assert [point.name for point in result.summary.walk].count("other") == 1
     changed = [point.deviation.changed for point in result.summary.walk]
     assert changed == pytest.approx(sorted(changed), abs=0.02)
     named = next(one for one in result.plan.candidates if one.name)

@@ -15,8 +15,10 @@ import hashlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from scipy.stats import norm
@@ -28,7 +30,7 @@ from table import Row
 KINDS = ("action irrelevant", "production is best", "rare reward", "users differ", "an arm for good")
 CONFIDENCES = (0.95, 0.99)
 ROWS, USER_ROWS = 3_000, 4
-WORLDS, QUICK_WORLDS, WORLDS_PER_TASK = 2_000, 20, 25
+WORLDS, QUICK_WORLDS, WORLDS_PER_TASK = 2_000, 20, 8
 ACTIONS, LETTERS = np.array(["hold", "send"]), np.array(["a", "b", "c", "d"])
 
 
@@ -148,22 +150,35 @@ def judge(kind: str, seed: int) -> Judged:
     return Judged(kind, bool(result.summary.walk), tuple(false), control)
 
 
-def run(cache: str, kind: str, first: int, count: int) -> list[Judged]:
-    """Some worlds of one kind, in a process that shares compiled programs with others by a folder."""
+def run(cache: str, kept: str, kind: str, first: int, count: int) -> list[Judged]:
+    """Some worlds of one kind, in a process that shares compiled programs with others by a folder.
+
+    What is found in the folder ``kept`` was judged before, and is not judged again.
+    """
     import jax
 
+    file = Path(kept) / f"{kind}-{first}-{count}.json".replace(" ", "-")
+    if file.exists():
+        return msgspec.json.decode(file.read_bytes(), type=list[Judged])
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return [judge(kind, seed) for seed in range(first, first + count)]
+    judged = [judge(kind, seed) for seed in range(first, first + count)]
+    file.write_bytes(msgspec.json.encode(judged))
+    return judged
 
 
-def table(quick: bool, workers: int) -> tuple[Table, list[Row]]:
-    """All worlds, and what became of them."""
+def table(quick: bool, workers: int, kept: str | None = None) -> tuple[Table, list[Row]]:
+    """All worlds, and what became of them; with a folder ``kept`` an interrupted run is taken up again."""
     each = -(-(QUICK_WORLDS if quick else WORLDS) // len(KINDS))
     size = min(WORLDS_PER_TASK, each)
     with tempfile.TemporaryDirectory() as cache:
-        tasks = [(cache, kind, first, min(size, each - first)) for first in range(0, each, size) for kind in KINDS]
+        Path(kept or cache).mkdir(parents=True, exist_ok=True)
+        tasks = [
+            (cache, kept or cache, kind, first, min(size, each - first))
+            for first in range(0, each, size)
+            for kind in KINDS
+        ]
         worlds = [one for some in on_all_cores(run, tasks, workers) for one in some]
     return _as_table(worlds), targets(worlds, quick)
 

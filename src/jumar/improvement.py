@@ -206,7 +206,7 @@ def improve(
 
 def _name_of(policy: Policy | str | os.PathLike[str]) -> str:
     """What to call a policy from elsewhere."""
-    return policy.name if isinstance(policy, Policy) else os.fspath(policy)
+    return policy.name if isinstance(policy, Policy) else os.path.basename(os.path.abspath(policy))
 
 
 def _field(

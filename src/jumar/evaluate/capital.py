@@ -25,8 +25,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jumar.errors import JumarError
-from jumar.evaluate.growth import Floats as Floats
-from jumar.evaluate.growth import log_growth
+from jumar.evaluate.growth import Floats, log_growth
+
+__all__ = ["LARGEST_BET", "Bets", "Capital", "Floats", "GateError", "checked_rows", "default_bets", "log_sum_exp",
+           "log_sums_exp"]  # fmt: skip
 
 LARGEST_BET = 0.95
 _TOLERANCE = 1e-12

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jumar.errors import OptionError
-from jumar.evaluate.capital import Floats
+from jumar.evaluate.capital import Floats, GateError
 from jumar.logs import Log, Metric
 from jumar.records import Record
 
@@ -328,7 +328,12 @@ class ClaimRows:
     def cost(self, claim: Claim) -> tuple[Floats, Floats]:
         """Production's cost [rows] and the candidates' expected cost [rows, K], in units of the greatest cost."""
         costs = np.asarray(claim.costs)
-        assert self.pmf is not None
+        if self.pmf is None:
+            raise GateError(
+                "costs of actions need the full probabilities of every policy",
+                example=claim.metric,
+                remedy="Pass [rows, K, actions] probabilities.",
+            )
         now = costs[self.action] if self.production is None else self.production @ costs
         return np.asarray(now, np.float64), np.asarray(self.pmf @ costs, np.float64)
 

@@ -116,7 +116,7 @@ def score_validation(log: Log, contestants: Contestants, most_per_unit: int | No
             "clone": scores.clone,
             "q": np.clip(scores.q, 0.0, 1.0),
             "advantage": scores.advantage,
-            "propensity": _propensity(batch, scores.clone, action),
+            "propensity": logged_or_estimated(batch, scores.clone, action),
             "reward": np.asarray(batch.column("__reward")),
             "action": action,
             "unit": unit_codes(batch.column("__hash")).astype(np.int64),
@@ -180,7 +180,7 @@ def judged(log: Log, contestants: Contestants, plan: GatePlan, batches: Iterator
         part = Gate(plan, names)
         part.update(
             scores.pmf,
-            propensity=_propensity(batch, scores.clone, action),
+            propensity=logged_or_estimated(batch, scores.clone, action),
             reward=np.asarray(batch.column("__reward")),
             action=action,
             value=(scores.clone * scores.q).sum(axis=1),
@@ -225,7 +225,9 @@ def _units(batch: pa.RecordBatch) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(starts)), np.diff(starts, append=batch.num_rows))
 
 
-def _propensity(batch: pa.RecordBatch, clone: NDArray[np.float64], action: NDArray[np.int64]) -> NDArray[np.float64]:
+def logged_or_estimated(
+    batch: pa.RecordBatch, clone: NDArray[np.float64], action: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Logged propensities, or the clone's where none are logged."""
     if "__propensity" in batch.schema.names:
         return np.asarray(batch.column("__propensity"))

@@ -14,6 +14,7 @@ import numpy as np
 
 from jumar.evaluate.capital import Floats, GateError, default_bets, log_sum_exp
 from jumar.evaluate.law import Law
+from jumar.evaluate.star import SHARE
 from jumar.evaluate.wagers import BETTING_ALPHA
 
 # The mixture does not know its best bet. In simulated ε-greedy logs (base rates 1 to 50%, α 0.05 to 1e-4) its
@@ -66,9 +67,9 @@ def rows_for(law: Law, alpha: float, power: float = 0.8, *, boosted: bool = Fals
     expansion. The other bets are put where they are expected, given S_j. Rows are those at which the mixture of
     these growths reaches 1/α. Bets are laid for ``BETTING_ALPHA`` and n, as a plan lays them.
 
-    With ``boosted``, those of half a mixture and half a booster in one shuffled batch. The booster follows its
-    luck, as strong as a t-test at α/2: n·max_λ E[log(1 + λ·d)] = ½·(z_{α/2} + z_power)², where z is a normal quantile
-    and the left side is n·Δ²/(2·E[d²]) but for skewness. The half that it shares is the price of the mixture.
+    With ``boosted``, those of a quarter mixture and three quarters booster in one shuffled batch. The booster follows
+    its luck, as strong as a t-test at ¾·α: n·max_λ E[log(1 + λ·d)] = ½·(z_{¾α} + z_power)², where z is a normal
+    quantile and the left side is n·Δ²/(2·E[d²]) but for skewness. What it does not have is the price of the mixture.
 
     Args:
         law: of d, with a gain > 0.
@@ -86,7 +87,7 @@ def rows_for(law: Law, alpha: float, power: float = 0.8, *, boosted: bool = Fals
             remedy="Name the gain that is hoped for.",
         )
     values, probability = law.points()
-    target, square = math.log((2.0 if boosted else 1.0) / alpha), law.second_moment
+    target, square = math.log(1.0 / ((1.0 - SHARE) * alpha if boosted else alpha)), law.second_moment
 
     def enough(rows: float) -> bool:
         return _unlucky_capital(values, probability, square, law.bound, rows, 1.0 - power) >= target
@@ -149,7 +150,7 @@ def _boosted_rows(values: Floats, probability: Floats, bound: float, alpha: floa
     bets = np.geomspace(1e-6, 0.9, 400) / bound
     fastest = float((np.log1p(np.multiply.outer(bets, values)) @ probability).max())
     normal = NormalDist()
-    deviations = normal.inv_cdf(power) - normal.inv_cdf(0.5 * alpha)
+    deviations = normal.inv_cdf(power) - normal.inv_cdf(SHARE * alpha)
     return min(0.5 * deviations**2 / fastest, float(_MOST_ROWS)) if fastest > 0 else float(_MOST_ROWS)
 
 

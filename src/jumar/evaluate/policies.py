@@ -19,6 +19,7 @@ from jumar.evaluate.certificate import ClaimResult, Deviation, Record
 from jumar.evaluate.claims import Asked, Claim, ClaimRows, claims_on, several_words
 from jumar.evaluate.estimators import MOST_CONFIDENCE, Estimate, Estimator
 from jumar.evaluate.evidence import ClaimEvidence, Predicted, Terms
+from jumar.evaluate.judging import logged_or_estimated
 from jumar.evaluate.wagers import ClaimPlan, open_wager
 from jumar.features import read_blocks
 from jumar.learn.data import unit_codes
@@ -186,8 +187,7 @@ def _judge(
     """The estimator's sums, the weights, and the evidence of every claim, of one batch."""
     pmf, clone, q = scorer.run(read_blocks(batch, policy.card.features))
     action = np.asarray(batch.column("__action")).astype(np.int64)[:, None]
-    logged = "__propensity" in batch.schema.names
-    mu = np.asarray(batch.column("__propensity")) if logged else np.take_along_axis(clone, action, axis=1)[:, 0]
+    mu = logged_or_estimated(batch, clone, action[:, 0])
     w = np.take_along_axis(pmf, action, axis=1)[:, 0] / mu
     part = Estimator(clustered=unit is not None, confidence=confidence)
     part.update(
@@ -235,6 +235,7 @@ def _evaluation(
         f"Switch-DR trusts that model where weights exceed {estimator.tau:g}, and DRos the more of it the larger a "
         f"weight is, half at {estimator.lam**0.5:g}: where it is wrong there, their intervals do not know it."
     )
+    notes.append("Claims are tested decision by decision, without the audits of a gate: a test, and no certificate.")
     notes.append(
         "On the log that a policy was certified on, its certificate counts: these figures were not fixed before."
     )

@@ -60,7 +60,7 @@ def _facts(plan: GainPlan) -> Table:
             "to judge on", f"{words.count(plan.rows_to_judge)} decisions, {words.share(plan.power)} sure to pass"
         )
     if plan.rows_boosted is not None:
-        fewer = "if nothing drifts: every unit decides once, so half of the capital can be bet by the booster"
+        fewer = "if nothing drifts: every unit decides once, so most of the capital can be bet by the booster"
         grid.add_row("or", f"{words.count(plan.rows_boosted)} decisions in all, {fewer}")
     if plan.detectable_gain is not None:
         grid.add_row("this log", f"can certify {words.percent(plan.detectable_gain)}")
