@@ -32,6 +32,8 @@ def log_of(rows: int, seed: int, lift: float) -> pa.Table:
     return pa.table(
         {
             "decision_id": [f"d{seed}-{i}" for i in range(rows)],
+            "unit": [f"u{seed}-{i}" for i in range(rows)],
+            "time": 1_700_000_000 + np.arange(rows),
             "better": better,
             "noise": rng.normal(size=rows),
             "action": np.where(takes_b, "b", "a"),

@@ -22,6 +22,7 @@ from jumar.evaluate.contestants import Contestants
 from jumar.evaluate.frontier import frontier_of
 from jumar.evaluate.judging import Scored
 from jumar.evaluate.trials import trials_of
+from jumar.evaluate.wagers import BETTING_ALPHA
 from jumar.learn.prepare import Prepared
 from jumar.logs import Log, evidence_by_unit
 from jumar.logs.split import PARTS, SPLIT_SALT
@@ -67,6 +68,7 @@ def counting_of(log: Log, findings: Sequence[Finding], choice: EvidenceChoice) -
     found = [finding for finding in findings if finding.figures.get("by_unit")]
     drifts = any(finding.name == "drift" and finding.verdict != "ok" for finding in findings)
     told = log.schema.has_propensities
+    looked = log.schema.roles.time is not None and has_units  # or nobody knows whether units return, or things drift
     by_unit = choice == "unit" or (choice == "auto" and has_units and evidence_by_unit(findings))
     if not by_unit:
         rows = log.rows_in(*TRAIN)
@@ -74,16 +76,16 @@ def counting_of(log: Log, findings: Sequence[Finding], choice: EvidenceChoice) -
         note = ""
         if found:
             note = "Evidence is counted by decision, as asked, although the audit says that decisions hang together."
-        return Counting(None, rows, rows, told and not repeats and not drifts and not found, note)
+        return Counting(None, rows, rows, told and looked and not repeats and not drifts and not found, note)
     sizes = log.rows_per_unit(*TRAIN)
     most = sizes.cap(KEPT_SHARE)
     kept = round(sizes.rows * sizes.kept(most))
     why = "as asked" if choice == "unit" else f"because of {found[0].name}"
     note = f"Evidence is counted by unit, {why}: the first {most:,} decisions of each count, together as one piece."
-    return Counting(most, sizes.count, kept, told and not drifts, note)
+    return Counting(most, sizes.count, kept, told and looked and not drifts, note)
 
 
-def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, priced_on: int, alpha: float) -> Aim | None:
+def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, priced_on: int) -> Aim | None:
     """The cost that every candidate must keep to: what the claims allow, less what the gate needs to be sure.
 
     Args:
@@ -91,22 +93,24 @@ def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, priced_on: 
         counts: [actions] how often TRAIN holds each action.
         pieces: of evidence that the gate is expected to hold.
         priced_on: rows that prices are chosen on.
-        alpha: error probability.
     """
     asked = [claim for claim in claims if claim.kind in ("spend", "budget")]
     if not asked:
         return None
     first = asked[0]
-    limits = [_allowed(claim, counts, pieces, priced_on, alpha) for claim in asked if claim.costs == first.costs]
+    limits = [_allowed(claim, counts, pieces, priced_on) for claim in asked if claim.costs == first.costs]
     return Aim(costs=tuple(cost * first.scale for cost in first.costs), most=min(limits))
 
 
-def _allowed(claim: Claim, counts: np.ndarray, pieces: int, priced_on: int, alpha: float) -> float:
-    """Greatest average cost, in its own units, that the claim's test will probably pass."""
+def _allowed(claim: Claim, counts: np.ndarray, pieces: int, priced_on: int) -> float:
+    """Greatest average cost, in its own units, that the claim's test will probably pass.
+
+    Laid for one error probability whatever the confidence, as bets are, so that candidates do not depend on it.
+    """
     shares, costs = counts / max(counts.sum(), 1), np.asarray(claim.costs) * claim.scale
     now = float(shares @ costs)
     spread = math.sqrt(max(float(shares @ costs**2) - now**2, 0.0))
-    sure = (math.sqrt(2.0 * (math.log(1.0 / alpha) + 1.0)) + 1.0) / math.sqrt(max(pieces, 1))
+    sure = (math.sqrt(2.0 * (math.log(1.0 / BETTING_ALPHA) + 1.0)) + 1.0) / math.sqrt(max(pieces, 1))
     sure += PRICE_ERRORS / math.sqrt(max(priced_on, 1))
     limit = float(claim.most or 0.0) if claim.kind == "budget" else (1.0 + claim.margin) * now
     return max(limit - sure * spread, 0.0)

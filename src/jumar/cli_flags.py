@@ -66,9 +66,11 @@ class LogFlags:
 
         flags: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
         flags["features"] = self.features or None
-        known = {metric.name for metric in parse_metrics(self.metrics)}
-        more = [metric for metric in more_metrics if parse_metrics([metric])[0].name not in known]
-        flags["metrics"] = (*self.metrics, *dict.fromkeys(more))
+        named = {metric.name: metric for metric in (*parse_metrics(self.metrics),)}
+        for metric in (parse_metrics([text])[0] for text in more_metrics):
+            if metric.name not in named or not named[metric.name].bounds_declared:
+                named[metric.name] = metric  # a range beside a guardrail is as good as one beside the metric
+        flags["metrics"] = tuple(named.values())
         return read_log(source, **flags)
 
 

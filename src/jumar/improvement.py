@@ -186,7 +186,7 @@ def improve(
         certificate = refusal_before_gate(log, claims, findings, [DIVERGED], confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
     with clock.stage("path"):
-        aim = aim_of(claims, prepared.counts, counting.pieces, priced_rows(log), alpha)
+        aim = aim_of(claims, prepared.counts, counting.pieces, priced_rows(log))
         path = candidates_of(log, learned, prepared, minimum, candidates, pessimism, aim)
         field, scored = _field(log, path, others, counting)
         ranking = ranking_by(prepared, scored.blocks, len(log.schema.actions), baseline, seed)

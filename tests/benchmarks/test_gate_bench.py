@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from gate import adaptive, audits, boosted, cases, documents, null_worlds, nulls, power, tables, year
+from gate import adaptive, audits, boosted, cases, documents, null_worlds, nulls, pipeline, power, tables, year
 from gate.core import ALPHAS, Outcomes, draw, expanded, log_capital, lower_limit, t_level, upper_limit
 from jumar.evaluate.capital import Capital, default_bets
 from jumar.evaluate.star import passes
@@ -184,6 +185,50 @@ def test_audits_see_what_the_mean_weight_hides() -> None:
     assert (misplaced.large, misplaced.within, misplaced.unguided) == (3, 3, 0)
     clean = audits.run(0, 3)
     assert (clean.large, clean.small) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", pipeline.KINDS)
+def test_pipeline_worlds_hold_nothing_to_gain(kind: str) -> None:
+    """No policy that explores as much as it must is better than production, and the fitted rows add up alike."""
+    one, another = pipeline.world(kind, 0), pipeline.world(kind, 1)
+    least = 0.05
+    best = np.where(one.value == one.value.max(axis=1, keepdims=True), 1.0, 0.0)
+    best = least + (1 - 2 * least) * best / best.sum(axis=1, keepdims=True)
+
+    class Policy:
+        actions = pipeline.ACTIONS[::-1].tolist()
+
+        def __init__(self, pmf: np.ndarray) -> None:
+            self.kept = pmf
+
+        def pmf(self, contexts: Any) -> np.ndarray:
+            assert contexts.num_rows == 16
+            return self.kept[:, ::-1]
+
+    assert one.gain(Policy(one.production)) == 0.0
+    assert one.gain(Policy(best)) <= 1e-12
+    users = len(set(one.log["user"].to_pylist()))
+    fit = pipeline._place_of_unit(users)[np.asarray(one.log["user"])] < 0.35
+    sums = [float(np.asarray(world.log["reward"])[fit].sum()) for world in (one, another)]
+    assert sums[0] == sums[1]
+    assert one.log != another.log
+    assert one.log["x"].equals(another.log["x"])
+
+
+def test_pipeline_table_and_targets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = [
+        pipeline.Judged(kind, True, (False, False), (True, at < 20)) for kind in pipeline.KINDS for at in range(80)
+    ]
+    assert print_table(pipeline.targets(quiet, quick=False)) == 0
+    loud = [replace(one, false=(True, at % 10 == 0)) if at % 5 == 0 else one for at, one in enumerate(quiet)]
+    assert print_table(pipeline.targets(loud, quick=False)) == 1
+    silent = [replace(one, control=(False, False)) for one in quiet]
+    assert print_table(pipeline.targets(silent, quick=False)) == 1
+    assert "MISSED" in capsys.readouterr().out
+    assert pipeline._as_table(loud).rows[-1][:4] == ["all", "400", "100%", "20.000%"]
+    kept = tmp_path / "rare-reward-8-2.json"
+    kept.write_bytes(msgspec.json.encode(quiet[:2]))
+    assert pipeline.run(str(tmp_path), str(tmp_path), "rare reward", 8, 2) == quiet[:2]
 
 
 def test_missed_targets_and_silent_controls_are_said(capsys: pytest.CaptureFixture[str]) -> None:

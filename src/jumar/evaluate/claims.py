@@ -33,6 +33,7 @@ from jumar.records import Record
 Known: TypeAlias = tuple[int, Metric]  # a metric of the log and its place among them
 
 LARGEST_MARGIN = 0.5
+ROUNDING = 1e-5  # probabilities from single-precision policies sum to one that well
 MOST_DEMANDED = 10.0
 
 
@@ -82,9 +83,9 @@ class Claim(Record, frozen=True, kw_only=True):
     def bound(self) -> float:
         """The plain variable never falls below −bound."""
         if self.kind == "spend":
-            return 1.0
+            return 1.0 + ROUNDING
         if self.kind == "budget":
-            return max(1.0 - float(self.most or 0.0) / self.scale, 1e-9)
+            return max(1.0 - float(self.most or 0.0) / self.scale, 0.0) + ROUNDING
         m, s = self.margin, self.shift
         ends = (-1.0 + m * (1.0 + s), m * s) if self.better == "higher" else (-1.0 + m * s, m * (1.0 + s))
         return max(1e-9, *(-end for end in ends))
@@ -143,7 +144,7 @@ class Asked:
     def metrics(self) -> list[str]:
         """Columns that guardrails name, with their ranges as ``read_log`` takes them: ``NAME:LOW..HIGH``."""
         parsed = [_guardrail(text) for text in self.guardrail]
-        return [name if span is None else f"{name}:{span[0]:g}..{span[1]:g}" for name, _, _, span in parsed]
+        return [name if span is None else f"{name}:{span[0]!r}..{span[1]!r}" for name, _, _, span in parsed]
 
 
 def several_words(words: str | Sequence[str]) -> tuple[str, ...]:
@@ -174,7 +175,7 @@ def claims_on(log: Log, asked: Asked) -> list[Claim]:
     margin = asked.margin - asked.gain
     value: dict[str, Any] = {"kind": "value", "metric": str(reward)}
     value |= {"low": log.schema.reward_low, "high": log.schema.reward_high}
-    claims = [Claim(**value, required=margin == 0)]
+    claims = [Claim(**value, required=margin <= 0)]  # who must win more must not lose either
     if margin:
         claims.append(Claim(**value, margin=margin))
     claims += [_metric_claim(text, known) for text in asked.guardrail]
@@ -199,6 +200,13 @@ def claims_on(log: Log, asked: Asked) -> list[Claim]:
             )
         scaled = [c / most for c in costs]
         claims.append(Claim(kind="budget", metric=name, better="lower", high=most, costs=scaled, most=limit))
+    for one in claims:
+        if one.weighted and one.margin and one.low < 0:
+            raise OptionError(
+                "A margin, a gain or a reduction is a share of production's average, which may be negative here",
+                example=f"{one.metric}: {one.low:g} to {one.high:g}",
+                remedy="Ask for none, or move the column so that its range begins at 0 or above.",
+            )
     names = [(one.kind, one.metric, one.better) for one in claims[1:]]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
@@ -207,12 +215,19 @@ def claims_on(log: Log, asked: Asked) -> list[Claim]:
 
 
 def _metric_claim(text: str, known: Mapping[str, Known]) -> Claim:
-    name, better, margin, _ = _guardrail(text)
+    name, better, margin, span = _guardrail(text)
     if name not in known:
         raise OptionError(
             f"'{name}' is not among the metrics of this log",
             example=text,
             remedy=f"Read the log with metrics=('{name}',), or on the command line with --guardrail.",
+        )
+    metric = known[name][1]
+    if span is not None and span != (metric.low, metric.high):
+        raise OptionError(
+            f"The range of the guardrail is not that of the metric '{name}', {metric.low:g} to {metric.high:g}",
+            example=text,
+            remedy="Declare one range, with the metric or with the guardrail.",
         )
     return _of_metric(known[name], better, margin)
 
@@ -234,9 +249,12 @@ def _guardrail(text: str) -> tuple[str, Literal["higher", "lower"], float, tuple
     """Name, direction, margin and range of ``NAME:lower:margin=0.02:range=0..5``."""
     remedy = "Say for example --guardrail complaints:lower, or complaints:lower:margin=0.02:range=0..5."
     parts = text.split(":")
-    margin, span = 0.0, None
+    margin, span, seen = 0.0, None, set()
     while len(parts) > 2 and "=" in parts[-1]:
         key, _, value = parts.pop().partition("=")
+        if key in seen:
+            raise OptionError(f"The {key} of a guardrail is given twice", example=text, remedy=remedy)
+        seen.add(key)
         try:
             if key == "margin":
                 margin = float(value)
@@ -282,12 +300,22 @@ def _costs(name: str, actions: Sequence[object], known: Mapping[str, Known]) -> 
                 example=name,
                 remedy=f"The log has: {listed:.200}. Say for example send=0.2, or send:1,email:0.3=0.2.",
             )
+        if costs[action]:
+            raise OptionError(
+                f"The action '{action}' is named twice", example=name, remedy="Name it once, with its cost."
+            )
         try:
             costs[action] = float(value)
         except ValueError:
             costs[action] = math.nan
         if not (math.isfinite(costs[action]) and costs[action] > 0):
             raise OptionError("The cost of an action is a number above 0", example=name, remedy="Say send:1,email:0.3.")
+    if min(costs.values()) == max(costs.values()):
+        raise OptionError(
+            "Every action costs the same, so nothing can be saved",
+            example=name,
+            remedy="Leave out the actions that cost nothing.",
+        )
     return list(costs.values()), max(costs.values())
 
 

@@ -22,7 +22,7 @@ from jumar.evaluate.certificate import ClaimResult
 from jumar.evaluate.claims import Claim, ClaimRows, good, slack, variable
 from jumar.evaluate.plan import GatePlan, pessimistic
 from jumar.evaluate.robust import robust_variable
-from jumar.evaluate.star import combined, combined_lower_bound, default_star, passes
+from jumar.evaluate.star import aimed_at, combined, combined_lower_bound, default_star, passes
 from jumar.evaluate.wagers import ClaimPlan
 
 Fold = Callable[[Floats], Floats]
@@ -192,7 +192,7 @@ class ClaimEvidence:
     def log_capital(self) -> Floats:
         """[K] in nats at Γ = 0, of the mixture and, where there is one, the booster."""
         mixture = np.asarray(self.capitals[0].log_value)
-        return mixture if self.star is None else combined(mixture, self.star.log_value(self.terms.alpha))
+        return mixture if self.star is None else combined(mixture, self.star.log_value(aimed_at(self.terms.alpha)))
 
     def passing(self, gamma: int = 0) -> NDArray[np.bool_]:
         """[K] who passes at the full α, at one Γ of the grid."""

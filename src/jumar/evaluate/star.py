@@ -33,7 +33,7 @@ BLOCKS = 200
 # Of the capital, the booster's. With half, even a most powerful test would need (z_{α/2} + z)²/(z_α + z)² = 1.104 times
 # the rows of a t-test at α = 0.001 and 80% power; with three quarters, 1.044.
 SHARE = 0.75
-LEVELS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 5e-4, 2e-4, 1e-4, 1e-5, 1e-6)
+LEVELS = (0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 5e-4, 2e-4, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)
 _TOP = 0.9
 _LEVEL_OF_GRID = 0.001
 _PLAN_COUNTS = 0.1  # the planned second moment weighs as much as this share of the batch
@@ -218,12 +218,20 @@ def combined(log_capital: ArrayLike, log_star: ArrayLike) -> Any:
     return np.logaddexp(np.asarray(log_capital) + math.log(1 - SHARE), np.asarray(log_star) + math.log(SHARE))[()]
 
 
+def aimed_at(alpha: float) -> float:
+    """The level that a test at α aims its walk at: the largest of ``LEVELS`` that is no larger, or α itself."""
+    level = float(_levels(alpha))
+    return max((one for one in LEVELS if one <= level * (1 + 1e-9)), default=level)
+
+
 def passes(log_capital: ArrayLike, star: Star, alpha: float) -> Any:
     """Does the combined capital reach 1/α, and 1/α' for every level α' of ``LEVELS`` that is larger?
 
-    The walk aims at a target that depends on α, so W alone might reach 1/α at a small α and not at a larger one. What
-    passes here passes at least one test of level α, so the error is at most α; and what passes at a small α passes
-    at every larger one of ``LEVELS``, so that more confidence never releases what less confidence refused.
+    The walk aims at a target that depends on α, so W alone might reach 1/α at a small α and not at a larger one. Here
+    it aims as for the largest of ``LEVELS`` that is no larger than α. What passes, passes at least one test of level α,
+    so the error is at most α; and it passes at every larger α, so that more confidence never releases what less
+    confidence refused: within a step of ``LEVELS`` the same capital is held against a larger 1/α, and a smaller step
+    demands all that the larger ones do.
 
     Args:
         log_capital: [K] ``Capital.log_value`` over the same rows, or a float for a single variable.
@@ -233,11 +241,12 @@ def passes(log_capital: ArrayLike, star: Star, alpha: float) -> Any:
     Returns:
         [K] truth values, or one for a single variable.
     """
-    # 1 − 0.999 is not quite 0.001, and the target must be the same for both.
-    level = next((one for one in LEVELS if math.isclose(one, alpha, rel_tol=1e-9)), float(_levels(alpha)))
-    levels = np.array([level, *(one for one in LEVELS if one > level)])[:, None]
-    both = combined(np.atleast_1d(log_capital), star.log_value(levels))
-    passed = np.all(both >= np.log(1.0 / levels), axis=0)
+    aim = aimed_at(alpha)
+    larger = [one for one in LEVELS if one > alpha * (1 + 1e-9)]
+    both = combined(np.atleast_1d(log_capital), star.log_value(np.array([aim, *larger])[:, None]))
+    # 1 − 0.999 is not quite 0.001, and what is demanded must be the same for both.
+    own = aim if math.isclose(aim, alpha, rel_tol=1e-9) else float(alpha)
+    passed = np.all(both >= np.log(1.0 / np.array([own, *larger]))[:, None], axis=0)
     return bool(passed[0]) if star.single else passed
 
 

@@ -11,7 +11,7 @@ from jumar.evaluate.certificate import Certificate, Finding
 from jumar.evaluate.claims import Claim
 from jumar.evaluate.gate import GateResult
 from jumar.evaluate.plan import GatePlan
-from jumar.logs import Log
+from jumar.logs import Log, Metric
 from jumar.version import VERSION
 
 FRESH = "Every decision was randomised afresh, with the logged probability, given what was known at that moment."
@@ -28,7 +28,11 @@ APART = (
 )
 FUTURE = "Tomorrow is like the days of the log: the certificate speaks of the decisions that were logged."
 BOUNDED = "The {metric} lies between {low:g} and {high:g}, as {known}{capped}."
-BY_UNIT = "Units were decided about independently of one another; the decisions of one unit may hang together."
+BY_UNIT = (
+    "Units were decided about independently of one another; the decisions of one unit may hang together, but how many "
+    "they were, and in which contexts, did not depend on what was decided."
+)
+IMPLIED = "Each of the two actions was possible with the probability that the propensity of the other leaves it."
 BOOSTED = (
     "Most of the capital was bet in random order (seed {seed}): for it, the decisions are independent draws from one "
     "population, and production did not learn from them."
@@ -137,7 +141,16 @@ def assumptions_of(log: Log, *, estimated: bool, plan: GatePlan | None = None) -
         drawn = [ESTIMATED, BY_UNIT] if estimated else [BY_UNIT]
     if plan is not None and plan.boost:
         drawn.append(BOOSTED.format(seed=plan.seed))
-    return [*drawn, BEFORE, WHOLE, APART, bounded, ONCE, FUTURE]
+    if plan is not None and log.schema.roles.pmf is None and any(w.kappa for one in plan.claims for w in one.wagers):
+        drawn.append(IMPLIED)
+    named = {one.claim.column for one in plan.claims} if plan is not None else set()
+    ranges = [_range_of(metric) for place, metric in enumerate(log.metrics) if place in named]
+    return [*drawn, BEFORE, WHOLE, APART, bounded, *ranges, ONCE, FUTURE]
+
+
+def _range_of(metric: Metric) -> str:
+    known = "declared" if metric.bounds_declared else "assumed, because all logged ones do"
+    return BOUNDED.format(metric=metric.name, low=metric.low, high=metric.high, known=known, capped="")
 
 
 def _units_in_gate(log: Log, rows: int) -> int:

@@ -304,7 +304,9 @@ class WeightAudit:
         found = [*self._concentration(k, bet, growth), self._support(k, names)]
         missing = 1.0 - float(self.moments[0, k]) / max(self.rows, 1)
         loud = float(self.too_little.log_value[k]) >= ALARM + math.log(2.0 * self.largest.size)
-        if loud and missing >= MATERIAL_DEFICIT and not self.plan.estimated_propensities:
+        # A doubly-robust variable does not err downwards where weight is missing, so any certain loss of it blocks.
+        robust = any(one.wagers[k].kappa is not None for one in self.plan.claims)
+        if loud and (robust or missing >= MATERIAL_DEFICIT) and not self.plan.estimated_propensities:
             sentence = (
                 f"In about {missing:.1%} of the decisions this policy would do what production never does "
                 "there, or propensities are logged too large; what that brings cannot be known."
@@ -346,7 +348,7 @@ class WeightAudit:
         share = best / growth if growth > 0 else None
         figures: Figures = {"candidate": k, "ess": deviation.ess, "top_ten_share": share}
         found = []
-        if deviation.ess < LEAST_ESS:
+        if not deviation.ess >= LEAST_ESS:
             sentence = (
                 f"The evidence for this policy amounts to about {deviation.ess:.0f} rows, fewer than "
                 f"{LEAST_ESS:.0f}: a few heavy rows decide everything."

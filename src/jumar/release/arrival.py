@@ -20,7 +20,7 @@ from jumar.logs.schema import HASH, TIME, UNIT
 from jumar.logs.split import hex_bound
 from jumar.policy import Policy
 from jumar.release.documents import Attempt, Look, Manifest, ReleaseError
-from jumar.release.freeze import no_time, utc
+from jumar.release.freeze import no_time, refuse_far_future, utc
 from jumar.release.ledger import moment
 
 Rows = Literal["all", "unseen"]
@@ -69,6 +69,7 @@ def receive(
         )
     found = _order_of_events(log, manifest, attempt)
     _refuse_order(found, log, manifest, attempt, looks)
+    refuse_far_future(utc(found["last"]))
     if found["learned"] and rows == "all":
         raise ReleaseError(
             f"'{manifest.name}' may have learned from these units: they belong to the training half",

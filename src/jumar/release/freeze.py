@@ -33,6 +33,7 @@ from jumar.release.judging import alone
 from jumar.version import VERSION
 
 LEAST_VALIDATION_ROWS = 40
+FAR_FUTURE = datetime.timedelta(days=3_660)
 TRAIN = ("fit", "stop", "validate")
 AUDITS = [
     f"Logged propensities that are too small: capital against them of {math.exp(ALARM):.0f}.",
@@ -84,7 +85,23 @@ def checked_log(policy: Policy, log: Log) -> datetime.datetime:
             remedy="Draw afresh for every decision; within one log, 'jumar improve' counts by unit.",
         )
     table = log.part()
-    return utc(log.origin.one(table.aggregate(last=table[TIME].max()))["last"])
+    last = utc(log.origin.one(table.aggregate(last=table[TIME].max()))["last"])
+    refuse_far_future(last)
+    return last
+
+
+def refuse_far_future(last: datetime.datetime) -> None:
+    """One decision dated centuries ahead would leave no later ones to judge by.
+
+    Raises:
+        ReleaseError: the moment lies more than ten years ahead.
+    """
+    if last > datetime.datetime.now(datetime.UTC) + FAR_FUTURE:
+        raise ReleaseError(
+            "A decision is dated more than ten years ahead",
+            example=last.isoformat(),
+            remedy="Check the column of times and its unit.",
+        )
 
 
 def no_time() -> LogError:
@@ -161,12 +178,13 @@ def counting_from(
         return floor, "log"
     try:
         declared = utc(datetime.datetime.fromisoformat(after))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise OptionError(
             "--after is 'clock', 'log' or a moment",
             example=after,
             remedy="Say for example --after 2026-03-09T00:00:00.",
         ) from None
+    refuse_far_future(declared)
     if declared < floor:
         raise ReleaseError(
             "Decisions that influenced the challenger, or were seen by an earlier one of this ledger, cannot judge it",

@@ -93,6 +93,10 @@ def read_ledger(folder: Path) -> Ledger | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ReleaseError(
+            f"'{path}' cannot be read ({error.strerror or error})", remedy="Name the folder of gates with --gates."
+        ) from error
     sealed = decoded(data, Ledger, str(path))
     ledger = msgspec.structs.replace(sealed, ledger_sha256="")
     if _sealed(ledger) != sealed:

@@ -66,7 +66,15 @@ class Store:
         Raises:
             ReleaseError: it was changed.
         """
-        return books.read_ledger(self.folder)
+        found = books.read_ledger(self.folder)
+        looked = None if found else next(self.folder.glob("*/state-*.json"), None)
+        if looked is not None:
+            raise ReleaseError(
+                f"'{self.folder}' has no ledger, but challengers that were judged lie in it",
+                example=looked.parent.name,
+                remedy="Restore ledger.json from a copy, or begin another folder: a new one forgets what was spent.",
+            )
+        return found
 
     def ledger(self) -> Ledger:
         """The ledger.
