@@ -31,13 +31,13 @@ from sklearn.linear_model import LogisticRegression
 
 import jumar
 from jumar.evaluate.capital import Capital, default_bets
-from jumar.evaluate.plan import primary_candidate
+from jumar.evaluate.sequence import primary_candidate
 from jumar.features import read_blocks
 from jumar.learn import DirectConfig, FitConfig, OneStep, OneStepConfig, fit_direct, fit_one_step
 from jumar.learn.data import MemoryChunks, concatenate, read_columns
 from jumar.learn.prepare import Prepared, prepare
 from jumar.learn.tilt import tilt
-from jumar.logs import Log, read_for, scoring_batches
+from jumar.logs import Log, Part, read_for, scoring_batches
 from jumar.policy.candidates import Candidates, build_candidates
 from jumar.policy.path import exploration_floor
 from jumar.worlds import Notifications
@@ -164,7 +164,7 @@ def judged(case: Case, path: Candidates, seconds: float) -> Found:
     """Choose on validation rows, prove on GATE rows, look up the truth."""
     log, scorer, count = case.log, path.scorer("pmf", "clone"), len(path.temperatures)
 
-    def gains(part: str) -> Iterator[Floats]:
+    def gains(part: Part) -> Iterator[Floats]:
         for batch in log.batches(part):
             pmf, _ = scorer.run(read_blocks(batch, path.spec))
             action = np.asarray(batch.column("__action")).astype(np.int64)
