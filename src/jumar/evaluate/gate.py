@@ -107,9 +107,10 @@ class Gate:
         a = np.asarray(action)
         self._check(mu, r, a, n_actions)
         pmf = np.asarray(policy)
-        if pmf.ndim == 3:  # a sum above one, by rounding, would be a gain from nothing
-            pmf = pmf / np.maximum(pmf.sum(axis=2, keepdims=True, dtype=np.float64), 1.0).astype(pmf.dtype)
         taken, mass = self._taken(pmf, a, untried)
+        if pmf.ndim == 3:  # a sum above one, by rounding, would be a gain from nothing
+            total = np.maximum(pmf.sum(axis=2, dtype=np.float64), 1.0)
+            pmf, taken = pmf / total[..., None], taken / total
         w = taken / mu[:, None]
         if not np.all(w < np.inf):
             raise GateError(
