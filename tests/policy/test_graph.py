@@ -19,7 +19,7 @@ from jumar.features import FeatureSpec, read_blocks
 from jumar.features.raw import MISSING_TEXT, TIME_PARTS
 from jumar.features.spec import CategoryColumn, IdsColumn, NumberColumn
 from jumar.features.vectors import init_tables, vector_width
-from jumar.learn import FitResult, OneStep
+from jumar.learn import Direct, FitResult, OneStep
 from jumar.learn.data import block_columns
 from jumar.learn.learned import Learned, pessimistic_advantage
 from jumar.learn.networks import init_stack
@@ -217,6 +217,28 @@ def test_a_priced_graph_is_the_tilt_by_the_advantage_less_price_times_cost() -> 
     (free,) = Scorer(graph(learned, RATES), SPEC).run(blocks)
     assert_array_equal(together[:, 0], free[:, 0])
     assert np.abs(together[:, 1] - free[:, 1]).max() > 0.01
+
+
+def test_a_graph_with_preferences_of_its_own_is_what_the_learner_says() -> None:
+    base = learner(SPEC)
+    *hidden, last = learner(SPEC, seed=1).value["net"]
+    group = {
+        "tables": init_tables(SPEC, np.random.default_rng(5)),
+        "net": [*hidden, {name: array[..., 1:] for name, array in last.items()}],
+    }
+    learned = Direct(**vars(base), group=group, unit=0.07, direct_result=FitResult({}))
+    rows = [EMPTY, HARD, EMPTY | {"x": 2.0, "c": "x", "g": "v7", "l": ["a", "b"], "days": 10**15}]
+    batch = columns(SPEC, rows)
+    model = graph(learned, RATES, prices=PRICES, costs=COSTS)
+    pmf, advantage, q = Scorer(model, SPEC, ("pmf", "advantage", "q")).run(read_blocks(table(rows), SPEC))
+    logits, values = learned.outputs(batch)
+    own = learned.advantage(batch, PESSIMISM)
+    assert_allclose(advantage, own, atol=1e-5)
+    assert_allclose(q, values.mean(axis=0), atol=1e-5)
+    for place, (rate, price) in enumerate(zip(RATES, PRICES, strict=True)):
+        net = (own - price * jnp.asarray(COSTS)) / SCALE
+        assert_allclose(pmf[:, place], tilt(logits, net, rate, jnp.asarray(MINIMUM)), atol=1e-5)
+    assert np.abs(own - base.advantage(batch, PESSIMISM)).max() > 0.01
 
 
 def test_rows_are_scored_alike_alone_and_in_any_batch() -> None:
