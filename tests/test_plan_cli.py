@@ -167,7 +167,7 @@ def test_the_booster_may_bet_where_nobody_comes_again(answer: GainPlan, table: p
     once = plan(jumar.read_log(replace_columns(table, unit=[f"u{i}" for i in range(ROWS)])), 0.05)
     assert once.rows is not None
     assert once.rows_boosted is not None
-    assert 0.7 * once.rows < once.rows_boosted < 0.85 * once.rows
+    assert 0.6 * once.rows < once.rows_boosted < 0.85 * once.rows
 
 
 def test_same_log_same_plan(path: Path, answer: GainPlan):

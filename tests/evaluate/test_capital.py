@@ -62,8 +62,8 @@ def test_no_rows_say_nothing():
 def test_default_bets():
     bets = default_bets(0.1, 100_000, 0.001)
     best = math.sqrt(2 * math.log(1000) / 10_000)
-    assert_allclose(bets.fractions[:3], [0.6 * best, best, 1.6 * best], rtol=1e-12)
-    assert_allclose(np.exp(bets.log_prior[:3]), [0.125, 0.25, 0.125])
+    assert_allclose(bets.fractions[:3], [0.7 * best, best, 1.4 * best], rtol=1e-12)
+    assert_allclose(np.exp(bets.log_prior[:3]), [0.15, 0.45, 0.15])
     assert_allclose(bets.fractions[[3, -1]], [2.0**-20, 0.9])
     assert bets.fractions.size == 43
     assert_allclose(np.exp(bets.log_prior).sum(), 1.0, rtol=1e-12)

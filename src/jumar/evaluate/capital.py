@@ -94,7 +94,7 @@ def default_bets(second_moment: float, rows_planned: int, alpha: float, *, bound
     """The 43 bets used unless told otherwise; nothing to tune.
 
     For an average that is just detectable the bet that reaches 1/α soonest is λ̂ = sqrt(2·ln(1/α)/(n·E[d²])).
-    Half of the prior surrounds it; the other half spans 2⁻²⁰ to 0.9, so that a wrong λ̂ costs a few nats.
+    Three quarters of the prior surround it; the rest spans 2⁻²⁰ to 0.9, so that a wrong λ̂ costs a few nats.
 
     Args:
         second_moment: E[d²] as measured on rows that the capital will never see; zero is allowed.
@@ -111,9 +111,9 @@ def default_bets(second_moment: float, rows_planned: int, alpha: float, *, bound
     budget = 2.0 * math.log(1.0 / alpha)
     spread = rows_planned * second_moment / bound**2
     best = 0.9 if spread * 0.81 <= budget else math.sqrt(budget / spread)
-    near = np.minimum(best * np.array([0.6, 1.0, 1.6]), LARGEST_BET)
+    near = np.minimum(best * np.array([0.7, 1.0, 1.4]), LARGEST_BET)
     wide = np.geomspace(2.0**-20, 0.9, 40)
-    prior = np.concatenate([0.5 * np.array([0.25, 0.5, 0.25]), np.full(40, 0.5 / 40)])
+    prior = np.concatenate([0.75 * np.array([0.2, 0.6, 0.2]), np.full(40, 0.25 / 40)])
     return Bets(np.concatenate([near, wide]) / bound, np.log(prior), bound)
 
 
