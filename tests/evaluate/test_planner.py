@@ -29,8 +29,8 @@ def share_that_passes(values: np.ndarray, p: np.ndarray, rows: int, alpha: float
 
 
 def test_rows_by_hand():
-    # (sqrt(2·(ln 1000 + 1)) + 0.8416)² · 0.1 / 0.01² = 23,213
-    assert rows_needed(0.01, 0.1, 0.001) == pytest.approx(23_213, abs=5)
+    # (sqrt(2·(ln 1000 + ½)) + 0.8416)² · 0.1 / 0.01² = 22,003
+    assert rows_needed(0.01, 0.1, 0.001) == pytest.approx(22_003, abs=5)
 
 
 def test_detectable_gain_inverts_rows_needed():
