@@ -13,6 +13,7 @@ test: lint
 	@if .ci/browser; then $(BIN)/python -m pytest; \
 	else echo "No Chromium here and none could be installed: the report is not looked at in a browser."; \
 	     $(BIN)/python -m pytest -m "not browser"; fi
+	$(BIN)/python benchmarks/gate_bench.py --quick
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

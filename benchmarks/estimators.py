@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from jumar.evaluate.estimators import Estimate, ips
-from jumar.evaluate.estimators_mrdr import more_robust
-from jumar.evaluate.estimators_table import estimator_table
+from jumar.evaluate.estimators import Estimate, estimator_table, ips, more_robust
 from table import print_head
 
 Floats = NDArray[np.float64]

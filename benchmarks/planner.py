@@ -25,8 +25,7 @@ from statistics import NormalDist
 import numpy as np
 
 from jumar.evaluate.capital import Floats, default_bets, log_sums_exp
-from jumar.evaluate.law import Law, Tally
-from jumar.evaluate.planner import rows_for, rows_needed
+from jumar.evaluate.planning import Law, Tally, rows_for, rows_needed
 from jumar.evaluate.star import Star, passes, star_grid
 from jumar.evaluate.wagers import BETTING_ALPHA
 from table import Row, print_head, print_table

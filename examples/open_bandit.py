@@ -31,8 +31,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 import jumar
+from jumar.evaluate import rows_to_explore
 from jumar.evaluate.certificate import Certificate
-from jumar.evaluate.planner import rows_to_explore
 
 PACKAGE, WHEEL = "obp==0.4.1", "obp-0.4.1-py3-none-any.whl"
 WHEEL_SHA256 = "87dec9caf4283c25ab13036532e0a24566f1c7bdcad1653a8ded43b2f5ef8208"

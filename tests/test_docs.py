@@ -287,13 +287,15 @@ def test_conventional_names_and_settings_are_documented() -> None:
 
 def test_the_tree_is_the_house() -> None:
     tree = next(text for _, text in blocks(ROOT / "CONTRIBUTING.md", "text"))
-    told, folder = [], ""
+    told, folders = [], []
     for line in tree.splitlines()[1:]:
         name, *rest = line.split(maxsplit=1)
-        folder = name if name.endswith("/") else folder if line.startswith("    ") else ""
-        if not name.endswith("/"):
-            assert rest, f"nothing is said about {folder}{name}"
-            told.append(folder + name)
+        folders = folders[: (len(line) - len(line.lstrip())) // 2 - 1]
+        if name.endswith("/"):
+            folders.append(name)
+        else:
+            assert rest, f"nothing is said about {name} in {''.join(folders)}"
+            told.append("".join([*folders, name]))
     source = ROOT / "src/jumar"
     files = [file for file in source.rglob("*") if file.suffix in (".py", ".html", ".typed")]
     assert sorted(told) == sorted(str(file.relative_to(source)) for file in files)

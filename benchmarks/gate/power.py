@@ -19,7 +19,7 @@ from gate.core import BETTING_ALPHA, Floats, chunks, log_capital, t_level
 from gate.logged import BINARY, VALUE, Logged, coin, logged
 from gate.null_worlds import doubly_robust
 from jumar.evaluate.capital import default_bets
-from jumar.evaluate.planner import rows_needed
+from jumar.evaluate.planning import rows_needed
 from jumar.evaluate.robust import kappa_for, robust_bound
 from jumar.evaluate.star import BLOCKS, passes
 from table import Row, run_child

@@ -17,7 +17,7 @@ from jumar.version import VERSION
 __version__ = VERSION
 
 if TYPE_CHECKING:
-    from jumar.evaluate.planning import plan as plan
+    from jumar.evaluate.planning.plan_log import plan as plan
     from jumar.evaluate.policies import evaluate as evaluate
     from jumar.improvement import Improvement as Improvement
     from jumar.improvement import improve as improve
@@ -35,7 +35,7 @@ _HOMES = {
     "audit": "jumar.logs",
     "improve": "jumar.improvement",
     "load_policy": "jumar.policy",
-    "plan": "jumar.evaluate.planning",
+    "plan": "jumar.evaluate.planning.plan_log",
     "read_log": "jumar.logs",
 }
 

@@ -52,8 +52,8 @@ def plan(
     json
         Print the plan as JSON instead.
     """
-    from jumar.evaluate.planning import EXPLORATIONS
-    from jumar.evaluate.planning import plan as make_plan
+    from jumar.evaluate.planning.plan_log import EXPLORATIONS
+    from jumar.evaluate.planning.plan_log import plan as make_plan
 
     made = make_plan(
         log if policy is not None and flags == LOG_FLAGS else flags.open(log),

@@ -32,7 +32,7 @@ from jumar.evaluate import (
 from jumar.evaluate.change import summarise_change
 from jumar.evaluate.claims import Asked, claims_on, several_words
 from jumar.evaluate.contestants import Contestants, contestants
-from jumar.evaluate.estimators import MOST_CONFIDENCE
+from jumar.evaluate.estimators.estimator import MOST_CONFIDENCE
 from jumar.evaluate.judging import Scored, run_gate, score_validation
 from jumar.evaluate.reasons import explore
 from jumar.evaluate.statement import certificate_of, refusal_before_gate

@@ -327,14 +327,3 @@ def test_bound_lies_below_the_truth_often_enough():
     capital.count = 2_000
     # 50 would be expected at exactly α; 73 is its 99.9% quantile.
     assert (capital.lower_bound(alpha) > truth).sum() <= 73
-
-
-def test_repeated_values_are_added_at_once():
-    bets = default_bets(0.1, 100, 0.001)
-    capital = Capital(bets).add_repeated(0.4, 30).add_repeated(-1.0, 2)
-    assert_allclose(capital.sums, seen(bets, np.repeat([0.4, -1.0], [30, 2])).sums, rtol=1e-12, atol=1e-12)
-    assert capital.count == 32
-    with pytest.raises(GateError, match="below"):
-        capital.add_repeated(-1.1, 1)
-    with pytest.raises(GateError, match="negative number"):
-        capital.add_repeated(0.1, -1)

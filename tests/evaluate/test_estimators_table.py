@@ -12,9 +12,20 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from jumar.evaluate import GateError
-from jumar.evaluate.estimators import dm, dr, dros, ips, mips, sndr, snips, switch_dr
-from jumar.evaluate.estimators_mrdr import more_robust, mrdr
-from jumar.evaluate.estimators_table import estimator_table, marginal_weights
+from jumar.evaluate.estimators import (
+    dm,
+    dr,
+    dros,
+    estimator_table,
+    ips,
+    marginal_weights,
+    mips,
+    more_robust,
+    mrdr,
+    sndr,
+    snips,
+    switch_dr,
+)
 
 Floats = NDArray[np.float64]
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"

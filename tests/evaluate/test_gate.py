@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from jumar.evaluate import Capital, Gate, GateError, GateResult, default_bets
 from jumar.evaluate.plan import GAMMAS, GatePlan
-from jumar.evaluate.planner import rows_needed
+from jumar.evaluate.planning import rows_needed
 from jumar.evaluate.sequence import bound_alpha, primary_candidate, released_candidate, walk
 
 from .synthetic import Rows, make_plan, make_rows

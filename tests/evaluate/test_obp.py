@@ -26,9 +26,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jumar.evaluate.estimators import Estimate, dm, dr, dros, ips, mips, sndr, snips, switch_dr
-from jumar.evaluate.estimators_mrdr import more_robust
-from jumar.evaluate.estimators_table import marginal_weights
+from jumar.evaluate.estimators import (
+    Estimate,
+    dm,
+    dr,
+    dros,
+    ips,
+    marginal_weights,
+    mips,
+    more_robust,
+    sndr,
+    snips,
+    switch_dr,
+)
 
 SPEC = importlib.util.find_spec("obp")
 pytestmark = pytest.mark.skipif(SPEC is None, reason="obp is not installed: make test installs it")

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jumar.evaluate import GateError, default_bets, detectable_gain, exploration_second_moment, rows_needed
-from jumar.evaluate.law import Law, Tally, predicted, supposed
-from jumar.evaluate.planner import rows_for, rows_to_explore
+from jumar.evaluate.planning import Law, Tally, predicted, rows_for, rows_to_explore, supposed
 
 
 def greedy_law(base: float, relative: float, explored: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,8 @@
 """What may be believed of a policy: estimates, audits, the gate and its certificate.
 
 In: logged rows and the probabilities that policies give the logged actions. Out: records. Everything above
-the learners imports these names; below it, ``capital`` is the statistics and ``gate`` the verdict.
+the learners imports these names; below it, ``capital`` is the statistics and ``gate`` the verdict. ``estimators`` and
+``planning`` are rooms of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from jumar.evaluate.certificate import (
 )
 from jumar.evaluate.claims import Claim
 from jumar.evaluate.clone_check import check_clone
-from jumar.evaluate.estimators import (
+from jumar.evaluate.estimators.estimator import (
     Estimate,
     Estimator,
     PairedGain,
@@ -40,10 +41,10 @@ from jumar.evaluate.estimators import (
     snips,
     switch_dr,
 )
-from jumar.evaluate.estimators_mrdr import mrdr
-from jumar.evaluate.estimators_table import estimator_table, marginal_weights
+from jumar.evaluate.estimators.least_squares import mrdr
+from jumar.evaluate.estimators.table import estimator_table, marginal_weights
 from jumar.evaluate.gate import CandidatePlan, Gate, GatePlan, GateResult, plan_gate
-from jumar.evaluate.planner import (
+from jumar.evaluate.planning.rows import (
     detectable_gain,
     exploration_second_moment,
     rows_needed,

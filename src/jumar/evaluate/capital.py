@@ -180,15 +180,6 @@ class Capital:
         self.count += values.shape[0]
         return self
 
-    def add_repeated(self, value: float, rows: int) -> Capital:
-        """Adds the same value of every variable on many rows at once, as if each had come by itself."""
-        if rows < 0:
-            raise GateError("a value cannot be repeated a negative number of times", example=rows, remedy="Count up.")
-        checked_rows(np.full((1, len(self.bets)), value), self.bounds)
-        self.sums += rows * np.log1p(self.fractions * value)
-        self.count += rows
-        return self
-
     def __add__(self, other: Capital) -> Capital:
         """The capital of both shards, whichever came first."""
         if not isinstance(other, Capital):

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from jumar.evaluate.capital import Floats, GateError
 from jumar.evaluate.certificate import CloneCheck
-from jumar.evaluate.estimators import ClusteredSums
+from jumar.evaluate.estimators.sums import ClusteredSums
 
 # KL ≤ 0.01 nats leaves at most 7% of decisions that could come out differently (Pinsker's inequality).
 LOG_LOSS_TOLERANCE = 0.01

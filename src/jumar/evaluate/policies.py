@@ -17,7 +17,7 @@ import pyarrow as pa
 from jumar.errors import LogError, OptionError, PolicyError
 from jumar.evaluate.certificate import ClaimResult, Deviation, Record
 from jumar.evaluate.claims import Asked, Claim, ClaimRows, claims_on, several_words
-from jumar.evaluate.estimators import MOST_CONFIDENCE, Estimate, Estimator
+from jumar.evaluate.estimators.estimator import MOST_CONFIDENCE, Estimate, Estimator
 from jumar.evaluate.evidence import ClaimEvidence, Predicted, Terms
 from jumar.evaluate.judging import logged_or_estimated
 from jumar.evaluate.wagers import ClaimPlan, open_wager

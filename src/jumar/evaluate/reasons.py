@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from jumar.evaluate.certificate import ClaimResult, Finding
 from jumar.evaluate.plan import GatePlan
-from jumar.evaluate.planner import detectable_gain, rows_needed, rows_to_explore
+from jumar.evaluate.planning.rows import detectable_gain, rows_needed, rows_to_explore
 from jumar.evaluate.wagers import Wager
 
 _HOPED_FOR = 0.05  # the relative gain that is supposed where none could be measured

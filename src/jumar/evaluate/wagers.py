@@ -14,7 +14,7 @@ import numpy as np
 
 from jumar.evaluate.capital import Bets, Floats, GateError, default_bets
 from jumar.evaluate.claims import Claim
-from jumar.evaluate.estimators import unbiased_bets
+from jumar.evaluate.estimators.estimator import unbiased_bets
 from jumar.records import Record
 
 # Bets are laid for this α whatever the plan's own is; their spread covers the others at little cost.

@@ -106,7 +106,7 @@ def build_graph(
     shared = _number_parts(g, spec, numbers)
     one_hot = _one_hot_parts(g, spec, codes)
 
-    id_parts = _id_embeddings(g, spec, groups, ids)
+    id_parts = _id_embeddings(g, groups, ids)
 
     def network(place: int) -> str:
         parts = shared + one_hot(groups[place]["tables"]) + id_parts[place]
@@ -250,7 +250,7 @@ def _one_hot_parts(g: Builder, spec: FeatureSpec, codes: str) -> Any:
     return parts
 
 
-def _id_embeddings(g: Builder, spec: FeatureSpec, groups: Sequence[Any], ids: Sequence[str]) -> list[list[str]]:
+def _id_embeddings(g: Builder, groups: Sequence[Any], ids: Sequence[str]) -> list[list[str]]:
     """Mean embedding and log count of each id list, for several networks whose tables are read in one go."""
     parts: list[list[str]] = [[] for _ in groups]
     for place, entries in enumerate(ids):

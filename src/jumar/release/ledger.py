@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from jumar.errors import OptionError
-from jumar.evaluate.estimators import MOST_CONFIDENCE
+from jumar.evaluate.estimators.estimator import MOST_CONFIDENCE
 from jumar.files import replacing, unwritable
 from jumar.release.documents import FORMAT, YEAR, Attempt, Ledger, ReleaseError, decoded, encoded, sha256
 

@@ -18,6 +18,8 @@ from jumar.evaluate.certificate import WalkPoint
 from jumar.report import words
 
 FONT = "sans-serif"  # what the drawing says; the page's style sheet overrules it
+FULL: dict[str, Any] = {"filled": True, "fill": "var(--accent)", "stroke": "var(--paper)", "opacity": 1}
+CHOSEN: dict[str, Any] = {"size": 190, "strokeWidth": 2.5, **FULL}  # the released policy's mark in every drawing
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,24 @@ def _axes(box: Frame, scale: words.Scale, size: Size) -> dict[str, Any]:
             titlePadding=8,
         ),
     )
-    y = alt.Y(
+    return {"x": x, "y": gain_axis([box.y_min, box.head], box.y_ticks, y_format, size)}
+
+
+def gain_axis(domain: list[float], values: list[float], labels: str, size: Size) -> alt.Y:
+    """The vertical channel: gain over production, whose own line is named instead of numbered.
+
+    Args:
+        domain: lowest and highest gain of the plot.
+        values: where the ticks are.
+        labels: d3 format of their gains.
+        size: pixels; the left gutter is filled whatever font the labels are set in.
+    """
+    return alt.Y(
         "y:Q",
-        scale=alt.Scale(domain=[box.y_min, box.head], nice=False, zero=False),
+        scale=alt.Scale(domain=domain, nice=False, zero=False),
         axis=alt.Axis(
-            values=box.y_ticks,
-            format=y_format,
+            values=values,
+            format=labels,
             labelExpr="datum.value == 0 ? 'production' : datum.label",
             title=None,
             domain=False,
@@ -163,7 +177,6 @@ def _axes(box: Frame, scale: words.Scale, size: Size) -> dict[str, Any]:
             maxExtent=size.left - 6,
         ),
     )
-    return {"x": x, "y": y}
 
 
 def _label(chosen: dict[str, Any], box: Frame, size: Size) -> list[alt.Chart]:
@@ -236,13 +249,12 @@ def _points(rows: list[dict[str, Any]]) -> list[Any]:
         values = [row for row in rows if row["verdict"] in verdicts]
         return alt.Chart(alt.Data(values=values)).encode(x="x:Q", y="y:Q")
 
-    full = {"filled": True, "fill": "var(--accent)", "stroke": "var(--paper)", "opacity": 1}
     grey = {"stroke": "var(--muted)", "strokeWidth": 1.75, "opacity": 1}
     return [
-        of("passed").mark_point(size=64, **full),
+        of("passed").mark_point(size=64, **FULL),
         of("failed", "not tested").mark_point(size=64, fill="var(--paper)", **grey),
         of("failed").mark_point(size=30, shape="M-1,-1L1,1M-1,1L1,-1", **grey),
-        of("chosen").mark_point(size=190, strokeWidth=2.5, **full),
+        of("chosen").mark_point(**CHOSEN),
     ]
 
 

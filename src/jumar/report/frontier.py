@@ -11,7 +11,7 @@ import altair as alt
 
 from jumar.evaluate.certificate import Frontier, FrontierPoint
 from jumar.report import words
-from jumar.report.charts import WIDE, Size, dressed, ticks
+from jumar.report.charts import CHOSEN, WIDE, Size, dressed, gain_axis, ticks
 
 
 def frontier_chart(frontier: Frontier, scale: words.Scale, size: Size = WIDE) -> alt.LayerChart:
@@ -50,9 +50,7 @@ def frontier_chart(frontier: Frontier, scale: words.Scale, size: Size = WIDE) ->
         of([row for row in marks if row["name"] == "production"])
         .mark_point(size=120, shape="square", filled=True, fill="var(--ink)", opacity=1)
         .encode(axes["x"], axes["y"]),
-        of([row for row in marks if row["name"] == "chosen"])
-        .mark_point(size=190, filled=True, fill=accent, stroke="var(--paper)", strokeWidth=2.5, opacity=1)
-        .encode(axes["x"], axes["y"]),
+        of([row for row in marks if row["name"] == "chosen"]).mark_point(**CHOSEN).encode(axes["x"], axes["y"]),
     ]
     return dressed(alt.LayerChart(layer=layers), size)
 
@@ -80,18 +78,4 @@ def _axes(x_ticks: list[float], y_ticks: list[float], y_step: float, scale: word
         scale=alt.Scale(domain=[x_ticks[0], x_ticks[-1]], nice=False, zero=False),
         axis=alt.Axis(values=x_ticks, format=".3~r", grid=False, labelFlush=False, title="cost per decision"),
     )
-    y = alt.Y(
-        "y:Q",
-        scale=alt.Scale(domain=[y_ticks[0], y_ticks[-1]], nice=False, zero=False),
-        axis=alt.Axis(
-            values=y_ticks,
-            format=y_format,
-            labelExpr="datum.value == 0 ? 'production' : datum.label",
-            title=None,
-            domain=False,
-            ticks=False,
-            minExtent=size.left - 6,
-            maxExtent=size.left - 6,
-        ),
-    )
-    return {"x": x, "y": y}
+    return {"x": x, "y": gain_axis([y_ticks[0], y_ticks[-1]], y_ticks, y_format, size)}

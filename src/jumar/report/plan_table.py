@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jumar.evaluate.planning import CurvePoint, GainPlan
+from jumar.evaluate.planning.plan_log import CurvePoint, GainPlan
 from jumar.report import words
 
 _BAR, _EIGHTHS = 16, " ▏▎▍▌▋▊▉"

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jumar.evaluate.certificate import Certificate, ClaimResult, Finding, WalkPoint
-from jumar.evaluate.estimators import Estimate
+from jumar.evaluate.estimators.estimator import Estimate
 from jumar.evaluate.policies import Evaluation
 from jumar.report import words
 from jumar.report.claims import claim_rows

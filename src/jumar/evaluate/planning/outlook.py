@@ -1,7 +1,7 @@
 """What a log's spread means for a gain: rows at production's exploration and at others, and the curves between them.
 
 In: a ``Tally``, how sure one wants to be. Out: ``Here``, ``Curve``, exploration rates. No log is read here;
-``planning`` imports this module.
+``plan_log`` imports this module.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from jumar.errors import OptionError
 from jumar.evaluate.capital import GateError
-from jumar.evaluate.law import Law, Tally
-from jumar.evaluate.planner import rows_for
+from jumar.evaluate.planning.law import Law, Tally
+from jumar.evaluate.planning.rows import rows_for
 from jumar.evaluate.trials import WORTH_IT
 from jumar.logs.split import PARTS
 

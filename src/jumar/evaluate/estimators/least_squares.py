@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jumar.evaluate.capital import Floats, GateError
-from jumar.evaluate.estimators import Estimate, Estimator, estimate
-from jumar.evaluate.estimators_sums import (
+from jumar.evaluate.estimators.estimator import Estimate, Estimator, estimate
+from jumar.evaluate.estimators.sums import (
     ClusteredSums,
     checked_codes,
     checked_probabilities,

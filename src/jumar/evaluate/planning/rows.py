@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from jumar.evaluate.capital import Floats, GateError, default_bets, log_sum_exp
-from jumar.evaluate.law import Law
+from jumar.evaluate.planning.law import Law
 from jumar.evaluate.star import SHARE
 from jumar.evaluate.wagers import BETTING_ALPHA
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from jumar.errors import LogError, OptionError
-from jumar.evaluate.law import Law, Tally, predicted
-from jumar.evaluate.outlook import GATE_SHARE, LEAST_EXPLORATION, Here, Robust, Sight, rounded, shown, upwards
+from jumar.evaluate.planning.law import Law, Tally, predicted
+from jumar.evaluate.planning.outlook import GATE_SHARE, LEAST_EXPLORATION, Here, Robust, Sight, rounded, shown, upwards
+from jumar.evaluate.planning.tallies import TRAIN, Measured, measured, tally_of
 from jumar.evaluate.robust import kappa_for, robust_bound
-from jumar.evaluate.tallies import TRAIN, Measured, measured, tally_of
 from jumar.evaluate.trials import LEAST_BASE_RATE
 from jumar.logs import Log, read_for, read_log
 from jumar.logs.schema import TIME

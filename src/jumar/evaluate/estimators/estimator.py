@@ -5,7 +5,7 @@ they repeat. Out: Estimate records. Sums are streamed and merged, so any number 
 import this.
 
 Every estimator here is a ratio of two sums over rows, (a·Σy)/(b·Σy), or a sum of two, so one set of sums
-serves all of them, and the delta method is the same line for each (``ClusteredSums``).
+serves all of them, and the delta method is the same line for each (``sums.ClusteredSums``).
 """
 
 from __future__ import annotations
@@ -18,27 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jumar.evaluate.capital import Bets, Capital, Floats, GateError
-from jumar.evaluate.estimators_sums import BUCKETS, ClusteredSums, bucket_of, checked_vector
+from jumar.evaluate.estimators.sums import ClusteredSums, checked_vector
 from jumar.records import Record
-
-__all__ = [
-    "BUCKETS",
-    "ClusteredSums",
-    "Estimate",
-    "Estimator",
-    "PairedGain",
-    "bucket_of",
-    "dm",
-    "dr",
-    "dros",
-    "ips",
-    "mips",
-    "paired_gain",
-    "sndr",
-    "snips",
-    "switch_dr",
-    "unbiased_bets",
-]
 
 MOST_CONFIDENCE = 1.0 - 1e-9
 # Constants of this file, so that no row had a say in them. At w = 10 the shrunken weight is w/2.

@@ -1,7 +1,7 @@
 """Counts of a log's decisions by propensity and reward, as the planner needs them, with or without a policy at hand.
 
 In: a ``Log`` and perhaps a policy. Out: ``Tally`` and ``Measured``. One aggregate pass in the engine, or one over the
-validation part. Only TRAIN rows are looked at: planning is no attempt at the gate. ``planning`` imports this module.
+validation part. Only TRAIN rows are looked at: planning is no attempt at the gate. ``plan_log`` imports this module.
 """
 
 # Ibis' annotations know columns only as bare values.
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from jumar.errors import LogError, PolicyError
 from jumar.evaluate.capital import Floats
-from jumar.evaluate.law import Law, Tally
+from jumar.evaluate.planning.law import Law, Tally
 from jumar.evaluate.robust import kappa_for, robust_bound, robust_variable
 from jumar.features import read_blocks
 from jumar.logs import Log

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jumar.evaluate.capital import Floats, GateError
-from jumar.evaluate.estimators import LAM, TAU, Estimate, Estimator
-from jumar.evaluate.estimators_mrdr import mrdr
-from jumar.evaluate.estimators_sums import checked_codes, checked_probabilities, checked_propensities, checked_vector
+from jumar.evaluate.estimators.estimator import LAM, TAU, Estimate, Estimator
+from jumar.evaluate.estimators.least_squares import mrdr
+from jumar.evaluate.estimators.sums import checked_codes, checked_probabilities, checked_propensities, checked_vector
 
 _SAME_PROPENSITY = 1e-4
 

@@ -1,7 +1,7 @@
 """The law of d: which values a policy's contributions take and how often, and what other exploration would make of it.
 
 In: counts of logged decisions by propensity and reward, as they are or under a policy that is only supposed.
-Out: ``Law``, from which the planner tells rows. Pure functions; ``planner`` and ``planning`` import this module.
+Out: ``Law``, from which ``rows`` tells how many a gain takes. Pure functions; the rest of this room imports them.
 """
 
 from __future__ import annotations
