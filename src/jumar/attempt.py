@@ -15,22 +15,26 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from jumar.errors import OptionError
+from jumar.errors import LogError, OptionError
 from jumar.evaluate import Finding, Frontier, GatePlan, plan_gate
+from jumar.evaluate.asked import Asked, claims_on, sequence_claims
 from jumar.evaluate.claims import Claim
 from jumar.evaluate.contestants import Contestants
 from jumar.evaluate.frontier import frontier_of
 from jumar.evaluate.judging import Scored
+from jumar.evaluate.sequences.returns import returns_to_go
 from jumar.evaluate.trials import trials_of
 from jumar.evaluate.wagers import BETTING_ALPHA
 from jumar.learn.prepare import Prepared
-from jumar.logs import Log, evidence_by_unit
+from jumar.logs import Log, Timeline, TimelineCounts, evidence_by_unit, unit_starts
 from jumar.logs.split import PARTS, SPLIT_SALT
+from jumar.logs.timelines import check_timeline
 from jumar.policy.candidates import Aim, Candidates
 from jumar.version import VERSION
 
 EvidenceChoice = Literal["auto", "decision", "unit"]
 PRICE_ERRORS = 2.0  # standard errors by which the rows that prices are chosen on may mislead
+RETURNS_KEPT, LEAST_CAP = 0.995, 1e-3
 KEPT_SHARE = 0.99  # of the decisions, where only the first ones of each unit count
 TRAIN = ("fit", "stop", "validate")
 
@@ -85,6 +89,78 @@ def counting_of(log: Log, findings: Sequence[Finding], choice: EvidenceChoice) -
     return Counting(most, sizes.count, kept, told and looked and not drifts, note)
 
 
+@dataclass(frozen=True)
+class Horizon:
+    """How far a decision is followed, and how much of what follows counts.
+
+    Attributes:
+        timeline: the discount, and what ends an episode.
+        cap: the most that a unit counts, in rewards on [0, 1]: more than that is rare on TRAIN.
+        counts: ends, open decisions and disorder on the timelines.
+    """
+
+    timeline: Timeline
+    cap: float
+    counts: TimelineCounts
+
+
+def horizon_of(log: Log, timeline: Timeline, most_per_unit: int) -> Horizon:
+    """The cap on what a unit counts, from units of TRAIN.
+
+    Raises:
+        LogError: the log has no units, no time, or no propensities.
+    """
+    if not log.schema.has_propensities:
+        raise LogError(
+            "A discounted return can only be certified with logged propensities: along a timeline they multiply",
+            remedy="Log the probability of each decision, or leave the discount out.",
+        )
+    found: list[np.ndarray] = []
+    columns = ["__hash", "__reward", "__discount"]
+    batches = log.batches("validate", columns=columns, by_unit=True, timeline=timeline, most_per_unit=most_per_unit)
+    for batch in batches:
+        starts = unit_starts(batch.column("__hash"))
+        discount = np.nan_to_num(batch.column("__discount").to_numpy(zero_copy_only=False).astype(np.float64))
+        found.append(returns_to_go(np.asarray(batch.column("__reward")), discount, starts)[starts])
+    returns = np.concatenate(found) if found else np.zeros(1)
+    cap = float(np.quantile(returns, RETURNS_KEPT))
+    return Horizon(timeline, float(f"{max(cap, LEAST_CAP):.3g}"), log.timeline_counts(timeline))
+
+
+def counting_units(log: Log, findings: Sequence[Finding]) -> Counting:
+    """Counting where returns are claimed: all that follows a unit's decisions is one piece of evidence.
+
+    Raises:
+        LogError: the log has no units or no time.
+    """
+    check_timeline(log.schema)
+    sizes = log.rows_per_unit(*TRAIN)
+    most = sizes.cap(KEPT_SHARE)
+    kept = round(sizes.rows * sizes.kept(most))
+    drifts = any(finding.name == "drift" and finding.verdict != "ok" for finding in findings)
+    note = f"With a discount, evidence is counted by unit: what its first {most:,} decisions bring is one piece."
+    return Counting(most, sizes.count, kept, not drifts, note)
+
+
+def judged_on(
+    log: Log, findings: Sequence[Finding], choice: EvidenceChoice, asked: Asked, timeline: Timeline | None
+) -> tuple[Counting, Horizon | None, list[Claim]]:
+    """What counts as evidence, how far decisions are followed, and what is claimed.
+
+    Args:
+        log: the log; ``findings``: of its audit.
+        choice: what counts as one piece of evidence, where every decision counts by itself.
+        asked: the user's words.
+        timeline: the discount; None where every decision counts by itself.
+    """
+    if timeline is None:
+        return counting_of(log, findings, choice), None, claims_on(log, asked)
+    counting = counting_units(log, findings)
+    assert counting.most_per_unit is not None
+    horizon = horizon_of(log, timeline, counting.most_per_unit)
+    return counting, horizon, sequence_claims(log, asked, horizon.cap)
+
+
 def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, priced_on: int) -> Aim | None:
     """The cost that every candidate must keep to: what the claims allow, less what the gate needs to be sure.
 
@@ -125,12 +201,15 @@ def plan_of(
     counting: Counting,
     confidence: float,
     seed: int,
+    horizon: Horizon | None = None,
 ) -> GatePlan:
     """Freeze candidates, claims, order, bets and error probabilities."""
     fold = scored.fold(counting.most_per_unit)
     told = log.schema.has_propensities
+    most = counting.most_per_unit or 1
+    units = None if horizon is None else scored.units(horizon.cap, most)
     return plan_gate(
-        trials=trials_of(claims, scored, fold, counting.pieces, robust=told),
+        trials=trials_of(claims, scored, fold, counting.pieces, robust=told, units=units),
         validation_w=scored.weight,
         validation_rows=len(scored.reward),
         temperatures=field.temperatures,
@@ -145,8 +224,10 @@ def plan_of(
         propensity_floor=min(prepared.least_propensity, float(scored.propensity.min())),
         estimated_propensities=not told,
         evidence="decision" if counting.most_per_unit is None else "unit",
-        most_per_unit=counting.most_per_unit or 1,
+        most_per_unit=most,
         boost=counting.boost,
+        timeline=None if horizon is None else horizon.timeline,
+        return_cap=1.0 if horizon is None else horizon.cap,
         seed=seed,
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import jumar
-from jumar import cli_gate, cli_plan, interrupts
+from jumar import cli_gate, cli_plan, cli_worlds, interrupts
 from jumar.cli_flags import CLAIM_FLAGS, LOG_FLAGS, ClaimFlags, LogFlags
 from jumar.errors import JumarError
 
@@ -46,6 +46,8 @@ app = App(
 )
 app.command(cli_gate.app, name="gate")
 app.command(cli_plan.plan)
+app.command(cli_worlds.world)
+app.command(cli_worlds.collect)
 screen = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
 
@@ -61,8 +63,13 @@ def improve(
     candidates: int = 10,
     candidate: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     evidence: Literal["auto", "decision", "unit"] = "auto",
-    learner: Literal["one-step", "direct"] = "one-step",
+    learner: Literal[
+        "one-step", "direct", "cloning", "double-dqn", "qr-dqn", "cql", "iql", "bcq", "crr", "sac-n"
+    ] = "one-step",
     baseline: str | None = None,
+    discount: float | None = None,
+    per: str | None = None,
+    gap: str | None = None,
     claims: ClaimFlags = CLAIM_FLAGS,
     flags: LogFlags = LOG_FLAGS,
 ) -> int:
@@ -87,9 +94,16 @@ def improve(
     evidence
         What counts as one piece of evidence: a decision, or all decisions of a unit (default: what the audit says).
     learner
-        one-step tilts production by the value of its actions; direct is trained on what the gate tests.
+        one-step tilts production by the value of its actions; direct is trained on what the gate tests; with a discount
+        also double-dqn, qr-dqn, cql, iql, bcq, crr, sac-n, or cloning, which changes nothing.
     baseline
         A metric, such as taps, by whose predicted value the report's frontier also sorts.
+    discount
+        What follows a decision counts too, each step so many times as much, from 0 to below 1 (default: it does not).
+    per
+        What the discount is meant for: decision, hour, day, 7d (default: decision).
+    gap
+        Silence after which an episode of a unit has ended, such as 7d (default: none).
     """
     from jumar.files import check_free
     from jumar.improvement import RESULT_NAMES
@@ -107,6 +121,9 @@ def improve(
             evidence=evidence,
             learner=learner,
             baseline=baseline,
+            discount=discount,
+            per=per,
+            gap=gap,
             progress=tell,
             **claims.asked(),
         )
@@ -236,51 +253,6 @@ def score(policy: Path, source: str, out: Path, *, seed: int | None = None) -> i
         tell("score", 0.0)
         rows = score_rows(loaded, source, out, seed=seed)
         tell("score", 1.0)
-    screen.print(f"{rows:,} decisions → {out}", markup=False)
-    return CERTIFIED
-
-
-@app.command
-def world(
-    name: Literal["notifications"],
-    *,
-    out: Path,
-    rows: int = 100_000,
-    seed: int = 0,
-    exploration: float = 0.1,
-    variant: Literal["founding", "optimal", "indifferent"] = "founding",
-    metrics: Annotated[bool, Parameter(negative="")] = False,
-    persistent: Annotated[bool, Parameter(negative="")] = False,
-    week: int = 0,
-) -> int:
-    """Write the log of a synthetic world whose truth is known.
-
-    Parameters
-    ----------
-    name
-        Which world.
-    out
-        The Parquet file to write.
-    rows
-        How many decisions.
-    seed
-        Of everything random.
-    exploration
-        Share of decisions that production takes at random.
-    variant
-        founding: there is much to gain; optimal: production is already best; indifferent: actions do not matter.
-    metrics
-        Also log who tapped and who complained.
-    persistent
-        Each page keeps the arm that was drawn for it once.
-    week
-        How many weeks later it happens; choose another seed as well.
-    """
-    from jumar.worlds import Notifications
-
-    del name
-    world = Notifications(exploration=exploration, variant=variant, persistent=persistent, week=week)
-    world.write(rows, seed, out, metrics=metrics)
     screen.print(f"{rows:,} decisions → {out}", markup=False)
     return CERTIFIED
 

@@ -39,6 +39,8 @@ class LogFlags:
     "Column of when it was decided."
     decision_id: str | None = None
     "Column of the decision's own id."
+    end: str | None = None
+    "Column that flags the last decision of an episode, for timelines."
     ignore: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
     "Columns to leave out."
     categorical: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
@@ -102,7 +104,7 @@ class ClaimFlags:
 
     def metrics(self) -> list[str]:
         """Columns that the guardrails name, as ``read_log`` takes metrics."""
-        from jumar.evaluate.claims import Asked
+        from jumar.evaluate.asked import Asked
 
         return Asked(guardrail=self.guardrail).metrics
 

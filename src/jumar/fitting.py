@@ -7,23 +7,27 @@ orders these steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, get_args
 
 import numpy as np
 
 from jumar.errors import OptionError
-from jumar.features import Blocks
-from jumar.learn import FitConfig, OneStepConfig, fit_one_step
+from jumar.features import Blocks, FeatureSpec
+from jumar.learn import FitConfig, OneStepConfig, fit_one_step, learners
 from jumar.learn.data import Columns, concatenate, read_columns
 from jumar.learn.direct import DirectConfig, fit_direct
 from jumar.learn.learned import Learned
+from jumar.learn.loop import Batch, Chunks, Progress, part_of
 from jumar.learn.outcome import fit_outcome
 from jumar.learn.prepare import Prepared
+from jumar.learn.transitions import transitions
 from jumar.logs import Log
 from jumar.policy.candidates import Aim, Candidates, build_candidates
 
-LEARNERS = ("one-step", "direct")
-Learner = Literal["one-step", "direct"]
+Learner = Literal["one-step", "direct", "cloning", "double-dqn", "qr-dqn", "cql", "iql", "bcq", "crr", "sac-n"]
+LEARNERS: tuple[str, ...] = get_args(Learner)
+AHEAD = tuple(learners.LEARNERS)  # they look at the next state, so they need a discount
 PATH_ROWS, PRICED_ROWS, PATH_NUMBERS = 20_000, 200_000, 10_000_000
 EPOCHS = 60
 
@@ -67,8 +71,27 @@ def learn(
 
     if learner == "one-step":
         return fit_one_step(*rows, one_step, told)
+    if learner in AHEAD:
+        return _look_ahead(learner, rows, one_step, told)
     fit = FitConfig(**pace, learning_rate=1e-3, weight_decay=0.0, seed=seed)
     return fit_direct(*rows, DirectConfig(alpha, pieces, minimum, one_step, fit), told)
+
+
+def _look_ahead(
+    learner: str,
+    rows: tuple[FeatureSpec, int, Chunks, Batch, tuple[float, float]],
+    one_step: OneStepConfig,
+    progress: Progress,
+) -> Learned:
+    """Clone and production's values as ever, then a learner that bootstraps from next states."""
+    spec, actions, chunks, held_out, _ = rows
+    base = fit_one_step(*rows, one_step, part_of(progress, 0.0, 0.5))
+    follow = transitions(1)
+    chunks.extend(follow)
+    ahead = {**held_out, **follow({name: np.asarray(values) for name, values in held_out.items()})}
+    config = learners.CONFIGS[learner](members=one_step.members, seed=one_step.seed)
+    config = replace(config, fit=replace(config.fit, seed=one_step.seed))
+    return learners.LEARNERS[learner](spec, actions, chunks, ahead, base, config, part_of(progress, 0.5, 1.0))
 
 
 def _pace(prepared: Prepared) -> dict[str, int]:
@@ -78,17 +101,26 @@ def _pace(prepared: Prepared) -> dict[str, int]:
 
 
 def candidates_of(
-    log: Log, learned: Learned, prepared: Prepared, minimum: float, count: int, pessimism: float, aim: Aim | None
+    log: Log,
+    learned: Learned,
+    prepared: Prepared,
+    minimum: float,
+    count: int,
+    pessimism: float,
+    aim: Aim | None,
+    *,
+    near: bool = False,
 ) -> Candidates:
     """Points of the path, with temperatures, and prices where something costs.
 
     Temperatures are chosen on some fit rows. Prices have to meet a cost on rows to come, and a fit leans further on its
-    own rows than on others: they are chosen on the contexts of rows that fitted nothing.
+    own rows than on others: they are chosen on the contexts of rows that fitted nothing. ``near``: most points lie near
+    the clone, where products of weights along a timeline can still be judged.
     """
     rows = next(iter(prepared.chunks.visit(np.random.default_rng(0)))) if aim is None else unfitted(log, prepared)
     most = min(PATH_ROWS if aim is None else PRICED_ROWS, PATH_NUMBERS // learned.actions)
     some = {name: column[:most] for name, column in rows.items()}
-    return build_candidates(learned, some, [minimum] * learned.actions, count, pessimism, aim)
+    return build_candidates(learned, some, [minimum] * learned.actions, count, pessimism, aim, near=near)
 
 
 def unfitted(log: Log, prepared: Prepared) -> Columns:

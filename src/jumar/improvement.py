@@ -17,7 +17,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from jumar.attempt import TRAIN, Counting, EvidenceChoice, aim_of, counting_of, frontier_on, plan_of
+from jumar.attempt import (
+    TRAIN,
+    Counting,
+    EvidenceChoice,
+    aim_of,
+    frontier_on,
+    judged_on,
+    plan_of,
+)
 from jumar.errors import OptionError
 from jumar.evaluate import (
     Certificate,
@@ -29,18 +37,18 @@ from jumar.evaluate import (
     RunSummary,
     check_clone,
 )
+from jumar.evaluate.asked import Asked, claims_on, several_words
 from jumar.evaluate.change import summarise_change
-from jumar.evaluate.claims import Asked, claims_on, several_words
 from jumar.evaluate.contestants import Contestants, contestants
 from jumar.evaluate.estimators.estimator import MOST_CONFIDENCE
 from jumar.evaluate.judging import Scored, run_gate, score_validation
 from jumar.evaluate.reasons import explore
 from jumar.evaluate.statement import certificate_of, refusal_before_gate
 from jumar.files import check_free, replacing_folder
-from jumar.fitting import LEARNERS, Learner, candidates_of, learn, outcome_column, priced_rows, ranking_by
+from jumar.fitting import AHEAD, LEARNERS, Learner, candidates_of, learn, outcome_column, priced_rows, ranking_by
 from jumar.learn.learned import Learned
 from jumar.learn.prepare import Prepared, prepare
-from jumar.logs import Log, audit
+from jumar.logs import Log, Timeline, audit, timeline_of
 from jumar.logs.split import PARTS
 from jumar.policy import Policy, PolicyCard, load_policy
 from jumar.policy.artifact import FORMAT, pretty
@@ -133,6 +141,9 @@ def improve(
     candidate: Sequence[Policy | str | os.PathLike[str]] = (),
     learner: Learner = "one-step",
     baseline: str | None = None,
+    discount: float | None = None,
+    per: str | float | None = None,
+    gap: str | float | None = None,
     progress: Progress | None = None,
 ) -> Improvement:
     """Learn a better policy from a log and certify that it is not worse than what produced the log.
@@ -154,7 +165,12 @@ def improve(
         budget: greatest average cost per decision: ``send=0.4``.
         evidence: what counts as one piece of evidence: "decision", "unit", or what the audit says.
         candidate: further policies, or their folders, that are put to the gate beside the path.
-        learner: "one-step" tilts by the value of production, "direct" is trained on what the gate tests.
+        learner: "one-step" tilts by the value of production, "direct" is trained on what the gate tests; with a
+            discount also the learners that docs/sequences.md compares.
+        discount: γ in [0, 1): what follows a decision counts too, each step less. Learned and certified is then what
+            the reward adds up to for a unit. By default each decision counts by its own reward.
+        per: what γ is meant for: "decision", or a time such as "day", so that what comes Δt later counts γ^(Δt/day).
+        gap: silence after which an episode of a unit has ended, such as "7d"; by default none ends one.
         baseline: a metric of the log, such as taps, by whose predicted value the report's frontier also sorts.
         progress: told the stage and the share of it that is done.
 
@@ -164,20 +180,21 @@ def improve(
     """
     _check_options(confidence, seed, exploration, candidates, pessimism, members, learner)
     asked = Asked(margin, gain, several_words(guardrail), several_words(reduce), budget)
+    timeline = _timeline(discount, per, gap, learner)
     claims = claims_on(log, asked)
     outcome = outcome_column(log, baseline)
     others = [(_name_of(one), one if isinstance(one, Policy) else load_policy(one)) for one in candidate]
     clock = _Clock(progress)
     with clock.stage("audit"):
         findings = audit(log)
-        counting = counting_of(log, findings, evidence)
+        counting, horizon, claims = judged_on(log, findings, evidence, asked, timeline)
     gate_rows = log.rows_in("gate")
     reasons = _hopeless(log, findings, confidence, log.rows_in("fit"), gate_rows)
     if reasons:
         certificate = refusal_before_gate(log, claims, findings, reasons, confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock))
     with clock.stage("features"):
-        prepared = prepare(log, seed, outcome=outcome)
+        prepared = prepare(log, seed, outcome=outcome, timeline=timeline)
     minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
     alpha = 1.0 - confidence
     with clock.stage("learn") as tell:
@@ -187,10 +204,10 @@ def improve(
         return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
     with clock.stage("path"):
         aim = aim_of(claims, prepared.counts, counting.pieces, priced_rows(log))
-        path = candidates_of(log, learned, prepared, minimum, candidates, pessimism, aim)
-        field, scored = _field(log, path, others, counting)
+        path = candidates_of(log, learned, prepared, minimum, candidates, pessimism, aim, near=timeline is not None)
+        field, scored = _field(log, path, others, counting, timeline)
         ranking = ranking_by(prepared, scored.blocks, len(log.schema.actions), baseline, seed)
-        plan = plan_of(log, prepared, field, scored, claims, counting, confidence, seed)
+        plan = plan_of(log, prepared, field, scored, claims, counting, confidence, seed, horizon)
         clone = _check_clone(log, scored, confidence)
     with clock.stage("gate") as tell:
         result = run_gate(log, field, plan, lambda rows: tell(rows / max(gate_rows, 1))).result()
@@ -204,17 +221,40 @@ def improve(
     return Improvement(certificate, policy, msgspec.structs.replace(summary, **changes), plan, _metrics(learned))
 
 
+def _timeline(
+    discount: float | None, per: str | float | None, gap: str | float | None, learner: str
+) -> Timeline | None:
+    """The timeline that is asked for; None where every decision counts by itself."""
+    if discount is not None:
+        if learner == "direct":
+            raise OptionError("The direct learner does not look ahead", remedy="Leave --learner at one-step.")
+        return timeline_of(discount, per, gap)
+    if per is not None or gap is not None:
+        raise OptionError("A time to count by needs a discount", remedy="Add for example --discount 0.95.")
+    if learner in AHEAD:
+        raise OptionError(
+            "This learner looks at what follows a decision, which takes a discount",
+            example=learner,
+            remedy="Add for example --discount 0.95.",
+        )
+    return None
+
+
 def _name_of(policy: Policy | str | os.PathLike[str]) -> str:
     """What to call a policy from elsewhere."""
     return policy.name if isinstance(policy, Policy) else os.path.basename(os.path.abspath(policy))
 
 
 def _field(
-    log: Log, path: Candidates, others: Sequence[tuple[str, Policy]], counting: Counting
+    log: Log,
+    path: Candidates,
+    others: Sequence[tuple[str, Policy]],
+    counting: Counting,
+    timeline: Timeline | None,
 ) -> tuple[Contestants, Scored]:
     """All candidates in order of their deviation from the clone, scored on validation rows."""
     field = contestants(log, path, others)
-    scored = score_validation(log, field, counting.most_per_unit)
+    scored = score_validation(log, field, counting.most_per_unit, timeline)
     if not others:
         return field, scored
     moved = 0.5 * np.abs(scored.pmf - scored.clone[:, None, :]).sum(axis=2).mean(axis=0)
@@ -249,7 +289,7 @@ def _check_options(
     if not 1 <= candidates <= 10:
         raise OptionError("There may be 1 to 10 candidates", example=candidates, remedy="Leave it at 10.")
     if learner not in LEARNERS:
-        raise OptionError("There is no such learner", example=learner, remedy=f"Choose {' or '.join(LEARNERS)}.")
+        raise OptionError("There is no such learner", example=learner, remedy=f"Choose one of {', '.join(LEARNERS)}.")
     if not 0 <= pessimism <= 10 or not 1 <= members <= 32:
         raise OptionError(
             "The pessimism lies between 0 and 10 and the ensemble holds 1 to 32 members",

@@ -15,7 +15,8 @@ from scipy.stats import norm
 import jumar
 from jumar.errors import OptionError
 from jumar.evaluate import Capital, default_bets
-from jumar.evaluate.claims import Asked, Claim, ClaimRows, claims_on, variable
+from jumar.evaluate.asked import Asked, claims_on
+from jumar.evaluate.claims import Claim, ClaimRows, variable
 from jumar.logs import Log
 
 ROWS = 400

@@ -17,19 +17,20 @@ from jumar.features import FeatureSpec
 from jumar.features.raw import Blocks
 from jumar.features.spec import NumberColumn
 from jumar.learn import (
-    Direct,
     DirectConfig,
     FitConfig,
     OneStep,
     OneStepConfig,
+    Steered,
     direct,
     fit_direct,
     fit_one_step,
     losses,
 )
 from jumar.learn.data import MemoryChunks
-from jumar.learn.direct import direct_loss, fraction, preferences
+from jumar.learn.direct import direct_loss, fraction
 from jumar.learn.learned import pessimistic_advantage
+from jumar.learn.steered import preferences
 from jumar.learn.tilt import tilt
 from jumar.policy.candidates import Aim, build_candidates
 
@@ -85,13 +86,13 @@ def rows_for(told: bool) -> tuple[MemoryChunks, Any, tuple[float, float]]:
 
 
 @cache
-def learned(alpha: float = 1e-3, rows_planned: int = 20_000, told: bool = True) -> Direct:
+def learned(alpha: float = 1e-3, rows_planned: int = 20_000, told: bool = True) -> Steered:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(direct, "fit_one_step", lambda *_: base_of(told))
         return fit_direct(SPEC, 3, *rows_for(told), config(alpha, rows_planned))
 
 
-def tilted(found: Direct, rows: dict[str, Any], temperature: float = 1.0) -> np.ndarray:
+def tilted(found: Steered, rows: dict[str, Any], temperature: float = 1.0) -> np.ndarray:
     """π₀·exp(g/β) for the mean of the ensemble, above the floor."""
     logits, _ = found.outputs(rows)
     return np.asarray(tilt(logits, found.advantage(rows, 0.0) / found.unit, 1 / temperature, jnp.asarray(FLOOR)))
@@ -161,10 +162,10 @@ def test_the_smaller_alpha_the_less_deviation() -> None:
 
 def test_the_objective_improves_on_where_it_started() -> None:
     found = learned()
-    assert found.direct_result.loss == min(found.direct_result.history)
+    assert found.result.loss == min(found.result.history)
     held_out = {name: jax.device_put(values) for name, values in rows_of(5_000, 1).items()}
     again = float(direct_loss(found, config(), found.group, held_out))
-    assert again == pytest.approx(found.direct_result.loss, rel=1e-4)
+    assert again == pytest.approx(found.result.loss, rel=1e-4)
     nothing = jax.tree.map(jnp.zeros_like, found.group)
     assert again < float(direct_loss(found, config(), nothing, held_out))
 

@@ -19,7 +19,7 @@ from jumar.features import FeatureSpec, read_blocks
 from jumar.features.raw import MISSING_TEXT, TIME_PARTS
 from jumar.features.spec import CategoryColumn, IdsColumn, NumberColumn
 from jumar.features.vectors import init_tables, vector_width
-from jumar.learn import Direct, FitResult, OneStep
+from jumar.learn import FitResult, OneStep, Steered
 from jumar.learn.data import block_columns
 from jumar.learn.learned import Learned, pessimistic_advantage
 from jumar.learn.networks import init_stack
@@ -226,7 +226,7 @@ def test_a_graph_with_preferences_of_its_own_is_what_the_learner_says() -> None:
         "tables": init_tables(SPEC, np.random.default_rng(5)),
         "net": [*hidden, {name: array[..., 1:] for name, array in last.items()}],
     }
-    learned = Direct(**vars(base), group=group, unit=0.07, direct_result=FitResult({}))
+    learned = Steered(**vars(base), name="own", group=group, unit=0.07, result=FitResult({}))
     rows = [EMPTY, HARD, EMPTY | {"x": 2.0, "c": "x", "g": "v7", "l": ["a", "b"], "days": 10**15}]
     batch = columns(SPEC, rows)
     model = graph(learned, RATES, prices=PRICES, costs=COSTS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from jumar.logs import Timeline
 from jumar.records import Finding, Record
 
 __all__ = [
@@ -73,11 +74,12 @@ class ClaimResult(Record, frozen=True, kw_only=True):
     """One claim, tested at the full confidence, in the metric's own units.
 
     Attributes:
-        kind: "value" (the reward), "metric" (another logged column), "spend" or "budget" (costs of actions).
+        kind: "value" (the reward), "metric" (another logged column), "spend" or "budget" (costs of actions); with a
+            discount "return" and "deviation".
         metric, better, margin, most: see ``claims.Claim``.
         required: whether the verdict needs it; the paired gain is measured in any case.
         claim: in plain words.
-        production: production's average of the metric, or of its cost, per decision.
+        production: production's average of the metric, or of its cost, per decision; its return per unit.
         change: the policy's average less production's, as estimated.
         estimate: by how much the claim is exceeded, as estimated; negative where it looks false.
         lower_bound: the least by which it is exceeded, at the policy's share of the error probability.
@@ -86,7 +88,7 @@ class ClaimResult(Record, frozen=True, kw_only=True):
         robust: a doubly-robust variable was used.
     """
 
-    kind: Literal["value", "metric", "spend", "budget"]
+    kind: Literal["value", "metric", "spend", "budget", "return", "deviation"]
     metric: str
     better: Literal["higher", "lower"]
     margin: float
@@ -133,9 +135,10 @@ class CloneCheck(Record, frozen=True, kw_only=True):
 class Certificate(Record, frozen=True, kw_only=True):
     """What may be claimed about the policy beside it. See ``docs/statistics.md``.
 
-    Gains and values are in units of the reward, per decision; relative figures are fractions of
-    ``production_value`` (None where that is not positive). ``claims`` holds all that was tested, the paired gain first,
-    ``guardrails`` those of them on other metrics. ``evidence`` says what counted as one piece of evidence, ``pieces``
+    Gains and values are in units of the reward, per decision; with a discount, per unit: discounted rewards above their
+    lower bound, of which no more than ``return_cap`` counts. Relative figures are fractions of ``production_value``
+    (None where that is not positive). ``claims`` holds all that was tested, the paired gain first, ``guardrails`` those of
+    them on other metrics. ``evidence`` says what counted as one piece of evidence, ``pieces``
     how many there were, ``boosted`` that most of the capital was bet by the booster.
     """
 
@@ -156,6 +159,8 @@ class Certificate(Record, frozen=True, kw_only=True):
     evidence: Literal["decision", "unit"] = "decision"
     pieces: int = 0
     boosted: bool = False
+    timeline: Timeline | None = None
+    return_cap: float | None = None
     claims: list[ClaimResult] = []
     guardrails: list[ClaimResult] = []
     audits: list[Finding] = []

@@ -1,7 +1,7 @@
 """What may be claimed about a policy, and the variable whose average is at least 0 where the claim is true.
 
-In: what the user asks for, in words (``complaints:lower:margin=0.02``), then rows with importance weights.
-Out: ``Claim`` records, and for each a variable y ≥ −bound per row and candidate. Plan and gate import this module.
+In: rows with importance weights. Out: ``Claim`` records, and for each a variable y ≥ −bound per row and candidate, or
+per unit where a discount is asked for. ``asked`` makes claims of words; plan and gate import this module.
 
 Every claim is one average. With w = π(a|x)/μ(a|x), c in [0, 1] what a row brought of the metric, s = low/(high − low)
 of its declared bounds and m the margin, relative to production:
@@ -13,47 +13,47 @@ of its declared bounds and m the margin, relative to production:
 
 The first two are of the form w·u + v with u ≥ 0, so a weight that is cut, or too small, only lowers y. The last two
 hold no weight at all; without production's full pmf its cost is that of the action taken, which has the same mean.
+
+    return             V(π) ≥ (1 − m)·V(μ) of the capped discounted return of a unit
+    deviation          the same for a policy that follows production but for one decision
+
+are averages over units; ``sequences.variables`` has theirs.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jumar.errors import OptionError
 from jumar.evaluate.capital import Floats, GateError
-from jumar.logs import Log, Metric
+from jumar.evaluate.sequences.variables import episode_variable, single_deviation_variable
 from jumar.records import Record
 
-Known: TypeAlias = tuple[int, Metric]  # a metric of the log and its place among them
-
-LARGEST_MARGIN = 0.5
 ROUNDING = 1e-5  # probabilities from single-precision policies sum to one that well
-MOST_DEMANDED = 10.0
 
 
 class Claim(Record, frozen=True, kw_only=True):
     """One thing that must be true of a policy before it is released.
 
     Attributes:
-        kind: "value" (the reward), "metric" (another logged column), "spend" or "budget" (costs of actions).
+        kind: "value" (the reward), "metric" (another logged column), "spend" or "budget" (costs of actions); with a
+            discount "return" (what the reward adds up to for a unit) and "deviation" (the same for a single deviation).
         metric: name of the column, or of the actions that cost.
         better: whether more or less of it is wanted.
         margin: how much worse than production it may be, as a share of production's average; negative: how much better
             it must be.
-        low, high: declared bounds of the metric, in its own units; for costs 0 and the greatest cost of an action.
+        low, high: declared bounds of the metric, in its own units; for costs 0 and the greatest cost of an action; for
+            returns 0 and the most that a unit counts, in rewards above their lower bound.
         costs: [actions] cost of each action, in units of ``high``; empty for "value" and "metric".
         most: greatest average cost per decision, in its own units; only of a budget.
         column: position of the metric among the log's metrics; −1 for none.
         required: whether a release needs it; the paired gain is measured in any case.
     """
 
-    kind: Literal["value", "metric", "spend", "budget"]
+    kind: Literal["value", "metric", "spend", "budget", "return", "deviation"]
     metric: str
     better: Literal["higher", "lower"] = "higher"
     margin: float = 0.0
@@ -72,7 +72,12 @@ class Claim(Record, frozen=True, kw_only=True):
     @property
     def weighted(self) -> bool:
         """Whether importance weights enter; they do not where only costs of actions count."""
-        return self.kind in ("value", "metric")
+        return self.kind in ("value", "metric", "return", "deviation")
+
+    @property
+    def sequential(self) -> bool:
+        """Whether it is about what follows on timelines: one number for each unit."""
+        return self.kind in ("return", "deviation")
 
     @property
     def shift(self) -> float:
@@ -113,7 +118,9 @@ class Claim(Record, frozen=True, kw_only=True):
             if self._one_action:
                 return f"The policy takes '{self._one_action}' {less} often than production."
             return f"The policy's average cost of {self.metric} is {less} than production's."
-        average = f"The policy's average {self.metric} per decision"
+        average = f"The policy's average {self.metric} per {'unit, discounted,' if self.sequential else 'decision'}"
+        if self.kind == "deviation":
+            average = f"With a single deviation from production, the average {self.metric} per unit, discounted,"
         if self.margin == 0:
             return f"{average} is not {'below' if self.better == 'higher' else 'above'} production's."
         if self.better == "higher":
@@ -122,208 +129,20 @@ class Claim(Record, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the user asks a release to fulfil, in words, before the log's actions and metrics are known.
+class UnitRows:
+    """How rows of whole units follow each other.
 
     Attributes:
-        margin: share of production's value that may be lost.
-        gain: share of production's value that must be gained; not together with a margin.
-        guardrail: ``NAME:lower`` or ``NAME:higher``, then any of ``margin=0.02`` and ``range=0..5``, split by colons.
-        reduce: ``NAME=SHARE``, the share by which a cost must fall; NAME is an action, several with costs
-            (``send:1,email:0.3``), or a metric.
-        budget: ``NAME=MOST``, the greatest average cost per decision; NAME as in ``reduce``, not a metric.
+        starts: [units] first row of each.
+        discount: [rows] in [0, 1] of what the unit's next row brings; 0 after an end, anything on last rows.
+        cap: the most that a unit counts, in rewards on [0, 1].
+        most_per_unit: decisions of a unit that count.
     """
 
-    margin: float = 0.0
-    gain: float = 0.0
-    guardrail: Sequence[str] = ()
-    reduce: Sequence[str] = ()
-    budget: str | None = None
-
-    @property
-    def metrics(self) -> list[str]:
-        """Columns that guardrails name, with their ranges as ``read_log`` takes them: ``NAME:LOW..HIGH``."""
-        parsed = [_guardrail(text) for text in self.guardrail]
-        return [name if span is None else f"{name}:{span[0]!r}..{span[1]!r}" for name, _, _, span in parsed]
-
-
-def several_words(words: str | Sequence[str]) -> tuple[str, ...]:
-    """One word alone is a list of one."""
-    return (words,) if isinstance(words, str) else tuple(words)
-
-
-def claims_on(log: Log, asked: Asked) -> list[Claim]:
-    """All claims of an attempt on a log; the first is always the paired gain itself.
-
-    Args:
-        log: whose reward, actions and metrics they speak of.
-        asked: the user's words.
-
-    Raises:
-        OptionError: a word that is not understood, a metric or action that the log does not have, a share out of range.
-    """
-    reward, actions = log.schema.roles.reward, log.schema.actions
-    known = {one.name: (place, one) for place, one in enumerate(log.metrics) if one.name != reward}
-    if asked.margin and asked.gain:
-        raise OptionError(
-            "A margin says how much may be lost, a gain how much must be won: only one can be asked",
-            example=(asked.margin, asked.gain),
-            remedy="Leave one of them out.",
-        )
-    _check_share("margin", asked.margin, 0.0, LARGEST_MARGIN)
-    _check_share("gain", asked.gain, 0.0, MOST_DEMANDED)
-    margin = asked.margin - asked.gain
-    value: dict[str, Any] = {"kind": "value", "metric": str(reward)}
-    value |= {"low": log.schema.reward_low, "high": log.schema.reward_high}
-    claims = [Claim(**value, required=margin <= 0)]  # who must win more must not lose either
-    if margin:
-        claims.append(Claim(**value, margin=margin))
-    claims += [_metric_claim(text, known) for text in asked.guardrail]
-    for text in asked.reduce:
-        name, share = _named_number(text, "reduce", "send=0.2")
-        _check_share("reduce", share, 0.0, 1.0)
-        if name in known:
-            claims.append(_of_metric(known[name], "lower", -share))
-            continue
-        costs, most = _costs(name, actions, known)
-        claims.append(
-            Claim(kind="spend", metric=name, better="lower", margin=-share, high=most, costs=[c / most for c in costs])
-        )
-    if asked.budget is not None:
-        name, limit = _named_number(asked.budget, "budget", "send=0.4")
-        costs, most = _costs(name, actions, {})
-        if not 0 < limit < most:
-            raise OptionError(
-                f"A budget must lie between 0 and the greatest cost of an action, {most:g}",
-                example=limit,
-                remedy="Say for example --budget send=0.4.",
-            )
-        scaled = [c / most for c in costs]
-        claims.append(Claim(kind="budget", metric=name, better="lower", high=most, costs=scaled, most=limit))
-    for one in claims:
-        if one.weighted and one.margin and one.low < 0:
-            raise OptionError(
-                "A margin, a gain or a reduction is a share of production's average, which may be negative here",
-                example=f"{one.metric}: {one.low:g} to {one.high:g}",
-                remedy="Ask for none, or move the column so that its range begins at 0 or above.",
-            )
-    names = [(one.kind, one.metric, one.better) for one in claims[1:]]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise OptionError("The same thing is asked twice", example=twice[1], remedy="Ask it once.")
-    return claims
-
-
-def _metric_claim(text: str, known: Mapping[str, Known]) -> Claim:
-    name, better, margin, span = _guardrail(text)
-    if name not in known:
-        raise OptionError(
-            f"'{name}' is not among the metrics of this log",
-            example=text,
-            remedy=f"Read the log with metrics=('{name}',), or on the command line with --guardrail.",
-        )
-    metric = known[name][1]
-    if span is not None and span != (metric.low, metric.high):
-        raise OptionError(
-            f"The range of the guardrail is not that of the metric '{name}', {metric.low:g} to {metric.high:g}",
-            example=text,
-            remedy="Declare one range, with the metric or with the guardrail.",
-        )
-    return _of_metric(known[name], better, margin)
-
-
-def _of_metric(known: Known, better: Literal["higher", "lower"], margin: float) -> Claim:
-    column, metric = known
-    return Claim(
-        kind="metric",
-        metric=metric.name,
-        better=better,
-        margin=margin,
-        low=metric.low,
-        high=metric.high,
-        column=column,
-    )
-
-
-def _guardrail(text: str) -> tuple[str, Literal["higher", "lower"], float, tuple[float, float] | None]:
-    """Name, direction, margin and range of ``NAME:lower:margin=0.02:range=0..5``."""
-    remedy = "Say for example --guardrail complaints:lower, or complaints:lower:margin=0.02:range=0..5."
-    parts = text.split(":")
-    margin, span, seen = 0.0, None, set()
-    while len(parts) > 2 and "=" in parts[-1]:
-        key, _, value = parts.pop().partition("=")
-        if key in seen:
-            raise OptionError(f"The {key} of a guardrail is given twice", example=text, remedy=remedy)
-        seen.add(key)
-        try:
-            if key == "margin":
-                margin = float(value)
-            elif key == "range":
-                low, _, high = value.partition("..")
-                span = float(low), float(high)
-            else:
-                raise ValueError
-        except ValueError:
-            raise OptionError("A guardrail holds a word that is not understood", example=text, remedy=remedy) from None
-    direction = parts.pop()
-    name = ":".join(parts)
-    if direction not in ("lower", "higher") or not name:
-        raise OptionError("A guardrail names a metric and which way it is better", example=text, remedy=remedy)
-    if span is not None and not (math.isfinite(span[1] - span[0]) and span[0] < span[1]):
-        raise OptionError("The range of a guardrail is not a range", example=text, remedy=remedy)
-    _check_share("margin of a guardrail", margin, -1.0, MOST_DEMANDED)
-    return name, "lower" if direction == "lower" else "higher", margin, span
-
-
-def _named_number(text: str, flag: str, example: str) -> tuple[str, float]:
-    name, _, number = text.rpartition("=")
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not name or not math.isfinite(value):
-        raise OptionError(f"--{flag} takes a name and a number", example=text, remedy=f"Say for example {example}.")
-    return name, value
-
-
-def _costs(name: str, actions: Sequence[object], known: Mapping[str, Known]) -> tuple[list[float], float]:
-    """[actions] costs and the greatest of them, from ``send`` or ``send:1,email:0.3``."""
-    costs = dict.fromkeys((str(action) for action in actions), 0.0)
-    whole = name in costs
-    for part in [name] if whole else name.split(","):
-        action, colon, number = (part, "", "") if whole else part.rpartition(":")
-        action, value = (action, number) if colon else (part, "1")
-        if action not in costs:
-            listed = ", ".join([*list(costs)[:8], *known])
-            raise OptionError(
-                f"'{action}' is neither an action nor a metric of this log",
-                example=name,
-                remedy=f"The log has: {listed:.200}. Say for example send=0.2, or send:1,email:0.3=0.2.",
-            )
-        if costs[action]:
-            raise OptionError(
-                f"The action '{action}' is named twice", example=name, remedy="Name it once, with its cost."
-            )
-        try:
-            costs[action] = float(value)
-        except ValueError:
-            costs[action] = math.nan
-        if not (math.isfinite(costs[action]) and costs[action] > 0):
-            raise OptionError("The cost of an action is a number above 0", example=name, remedy="Say send:1,email:0.3.")
-    if min(costs.values()) == max(costs.values()):
-        raise OptionError(
-            "Every action costs the same, so nothing can be saved",
-            example=name,
-            remedy="Leave out the actions that cost nothing.",
-        )
-    return list(costs.values()), max(costs.values())
-
-
-def _check_share(name: str, share: float, low: float, high: float) -> None:
-    if not (math.isfinite(share) and low <= share <= high):
-        raise OptionError(
-            f"The {name} is a share between {low:g} and {high:g}", example=share, remedy="Say 0.01 for one per cent."
-        )
+    starts: NDArray[np.int64]
+    discount: Floats
+    cap: float
+    most_per_unit: int
 
 
 @dataclass(frozen=True)
@@ -337,6 +156,7 @@ class ClaimRows:
         metrics: [rows, metrics] in [0, 1]; None where there are none.
         pmf: [rows, K, actions] of the candidates; None where only the logged action's probability is known.
         production: [rows, actions] μ; None where the log does not tell.
+        units: whole units in order, where claims are about what follows.
     """
 
     weight: Floats
@@ -345,10 +165,11 @@ class ClaimRows:
     metrics: Floats | None = None
     pmf: NDArray[np.floating] | None = None
     production: Floats | None = None
+    units: UnitRows | None = None
 
     def brought(self, claim: Claim) -> Floats:
         """[rows] c: what each row brought of the claim's metric, in [0, 1]."""
-        if claim.kind == "value":
+        if claim.kind in ("value", "return", "deviation"):
             return self.reward
         assert self.metrics is not None
         return self.metrics[:, claim.column]
@@ -392,3 +213,15 @@ def variable(claim: Claim, rows: ClaimRows, weight: Floats | None = None) -> Flo
     w, c = rows.weight if weight is None else weight, rows.brought(claim)
     y = (w - 1.0) * good(claim, c)[:, None]
     return y + slack(claim, c)[:, None] if claim.margin else y
+
+
+def per_unit(claim: Claim, rows: ClaimRows) -> Floats:
+    """[units, K] the variable of a claim about what follows."""
+    units = rows.units
+    if units is None:
+        raise GateError("returns need rows of whole units", remedy="Pass unit= and discount= with every batch.")
+    given = (rows.weight, rows.reward, units.discount, units.starts)
+    if claim.kind == "deviation":
+        most = units.most_per_unit
+        return single_deviation_variable(*given, cap=units.cap, most_per_unit=most, margin=claim.margin)
+    return episode_variable(*given, cap=units.cap, margin=claim.margin)

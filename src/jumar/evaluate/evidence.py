@@ -19,9 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from jumar.evaluate.capital import Capital, Floats, GateError
 from jumar.evaluate.certificate import ClaimResult
-from jumar.evaluate.claims import Claim, ClaimRows, good, slack, variable
+from jumar.evaluate.claims import Claim, ClaimRows, good, per_unit, slack, variable
 from jumar.evaluate.plan import GatePlan, pessimistic
 from jumar.evaluate.robust import robust_variable
+from jumar.evaluate.sequences.returns import capped_rewards
 from jumar.evaluate.star import aimed_at, combined, combined_lower_bound, default_star, passes
 from jumar.evaluate.wagers import ClaimPlan
 
@@ -140,10 +141,12 @@ class ClaimEvidence:
         self.sums = np.zeros(len(bets))  # Σy over decisions
         self.moved = np.zeros(len(bets))  # Σ of what the candidates change in the metric, or spend, on [0, 1]
         self.brought = 0.0  # Σc under production, on [0, 1]
-        self.rows = 0
+        self.rows = 0  # decisions; units where the claim is about what follows
 
     def update(self, rows: ClaimRows, fold: Fold, predicted: Predicted, rng: np.random.Generator) -> Floats:
         """Adds rows; returns [pieces, K] the variable at Γ = 0."""
+        if self.claim.sequential:
+            return self._update_units(rows, rng)
         y = self._variable(rows, predicted)
         pieces = fold(y)
         self.capitals[0].update(pieces)
@@ -157,6 +160,21 @@ class ClaimEvidence:
         self.moved += moved
         self.rows += y.shape[0]
         return pieces
+
+    def _update_units(self, rows: ClaimRows, rng: np.random.Generator) -> Floats:
+        """The same for a claim about what follows, whose variable is one for each unit."""
+        y = per_unit(self.claim, rows)
+        self.capitals[0].update(y)
+        if self.star is not None:
+            self.star.update(y, rng)
+        units = rows.units
+        assert units is not None
+        brought = capped_rewards(rows.reward, units.discount, units.starts, cap=units.cap).sum() / units.cap
+        self.brought += float(brought)
+        self.sums += y.sum(axis=0)
+        self.moved += y.sum(axis=0) - self.claim.margin * brought
+        self.rows += y.shape[0]
+        return y
 
     def _now_and_moved(self, rows: ClaimRows, y: Floats) -> tuple[Floats, Floats]:
         """[rows] production's metric or cost, and [K] the sum of what each candidate changes in it."""
@@ -217,7 +235,9 @@ class ClaimEvidence:
     @property
     def per_decision(self) -> float:
         """What an average over pieces of evidence is multiplied by to be one over decisions."""
-        return self.capitals[0].count * self.terms.most_per_unit / self.rows if self.rows else 1.0
+        if self.claim.sequential or not self.rows:
+            return 1.0
+        return self.capitals[0].count * self.terms.most_per_unit / self.rows
 
     def mean(self) -> Floats:
         """[K] average y per decision, on [0, 1]."""

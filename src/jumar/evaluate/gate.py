@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jumar.evaluate.capital import Capital, Floats, GateError
-from jumar.evaluate.claims import ClaimRows
+from jumar.evaluate.claims import ClaimRows, UnitRows
 from jumar.evaluate.evidence import ClaimEvidence, Fold, Predicted, Terms, fold_of
 from jumar.evaluate.plan import CandidatePlan, GatePlan, plan_gate
 from jumar.evaluate.verdict import GateResult, verdict_of
@@ -79,6 +79,7 @@ class Gate:
         implied: bool = False,
         q: ArrayLike | None = None,
         unit: ArrayLike | None = None,
+        discount: ArrayLike | None = None,
         shuffle: int = 0,
     ) -> None:
         """Adds logged rows. Either all are added or, on an error, none.
@@ -97,6 +98,8 @@ class Gate:
             implied: it was not logged but follows from the propensities; costs then count by the actions taken.
             q: [rows, actions] predicted rewards on [0, 1], where the plan holds doubly-robust variables.
             unit: [rows] codes, where evidence is by unit; rows of one unit together, none in two batches.
+            discount: [rows] of what the unit's next decision brings, 0 after an end, NaN where that is not known; where
+                returns are claimed.
             shuffle: number of the batch, which seeds the booster's shuffle.
 
         Raises:
@@ -126,7 +129,9 @@ class Gate:
         full = pmf if pmf.ndim == 3 else None
         mu_all = None if production is None else np.asarray(production, dtype=np.float64)
         predicted = None if q is None else np.clip(np.asarray(q), 0.0, 1.0)
+        gamma = self._discounts(discount, r.size)
         for part in self._slices(r.size, 1 if full is None else full[0].size if r.size else 1, unit):
+            codes = None if unit is None else np.asarray(unit)[part]
             rows = ClaimRows(
                 weight=np.asfortranarray(w[part]),  # reductions over rows are several times faster
                 reward=r[part],
@@ -134,13 +139,29 @@ class Gate:
                 metrics=None if measured is None else measured[part],
                 pmf=None if full is None else full[part],
                 production=None if mu_all is None or implied else mu_all[part],
+                units=None if gamma is None else self._units(codes, gamma[part]),
             )
-            codes = None if unit is None else np.asarray(unit)[part]
             known = [None if one is None else one[part] for one in (mass, v)]
             model = Predicted(*(None if one is None else one[part] for one in (predicted, mu_all)))
             fold = fold_of(self.plan.counted, codes, rows.reward.size)
             fresh._add(rows, mu[part], fold, known[0], known[1], model, rng)
         self._take(fresh)
+
+    def _discounts(self, discount: ArrayLike | None, rows: int) -> Floats | None:
+        """[rows] discounts where returns are claimed; behind an open row nothing more is known."""
+        if self.plan.timeline is None:
+            return None
+        gamma = np.zeros(0) if discount is None else np.nan_to_num(np.asarray(discount, dtype=np.float64))
+        if gamma.shape != (rows,):
+            raise GateError("returns need the discount of every row", remedy="Pass discount= with every batch.")
+        return gamma
+
+    def _units(self, codes: NDArray[np.integer] | None, gamma: Floats) -> UnitRows:
+        """How the rows of a slice follow each other."""
+        if codes is None:
+            raise GateError("returns need the unit of every row", remedy="Pass unit= with every batch.")
+        starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+        return UnitRows(starts, gamma, self.plan.return_cap, self.plan.most_per_unit)
 
     def _slices(self, rows: int, width: int, unit: ArrayLike | None) -> list[slice]:
         """Slices of bounded size; where evidence is by unit, none cuts a unit."""

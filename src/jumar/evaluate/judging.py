@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jumar.evaluate.claims import ClaimRows
+from jumar.evaluate.claims import ClaimRows, UnitRows
 from jumar.evaluate.contestants import Contestants
 from jumar.evaluate.evidence import Fold, fold_of
 from jumar.evaluate.gate import Gate
@@ -23,7 +23,7 @@ from jumar.evaluate.plan import GatePlan
 from jumar.features import Blocks
 from jumar.features.raw import stack_blocks
 from jumar.learn.data import unit_codes
-from jumar.logs import Log
+from jumar.logs import Log, Timeline
 from jumar.logs.arrays import metric_values, production_pmf, unit_starts
 from jumar.policy import in_order
 
@@ -48,6 +48,7 @@ class Scored:
         metrics: [rows, metrics] in [0, 1]; None where there are none.
         implied: production follows from the propensities and was not logged.
         blocks: the features.
+        discount: [rows] of what follows, see ``Gate.update``; None without timelines.
     """
 
     pmf: NDArray[np.float32]
@@ -63,10 +64,11 @@ class Scored:
     metrics: NDArray[np.float64] | None
     implied: bool
     blocks: Blocks
+    discount: NDArray[np.float64] | None = None
 
     @cached_property
     def value(self) -> NDArray[np.float64]:
-        """[rows] mean reward that the model expects under the clone, on [0, 1]."""
+        """[rows] mean reward that the model expects under the clone, on [0, 1]; mean return on timelines."""
         return (self.clone * self.q).sum(axis=1)
 
     @property
@@ -92,18 +94,27 @@ class Scored:
             production=None if self.implied else self.production,
         )
 
+    def units(self, cap: float, most_per_unit: int) -> UnitRows:
+        """How the rows follow each other, where they came as timelines."""
+        assert self.discount is not None
+        starts = np.flatnonzero(np.r_[True, self.unit[1:] != self.unit[:-1]])
+        return UnitRows(starts, np.nan_to_num(self.discount), cap, most_per_unit)
+
     def fold(self, most_per_unit: int | None) -> Fold:
         """From rows to pieces of evidence."""
         return fold_of(most_per_unit, self.unit, len(self.reward))
 
 
-def score_validation(log: Log, contestants: Contestants, most_per_unit: int | None = None) -> Scored:
+def score_validation(
+    log: Log, contestants: Contestants, most_per_unit: int | None = None, timeline: Timeline | None = None
+) -> Scored:
     """Score the contestants on part "validate", on about ``VALIDATION_ROWS`` rows of it at the most.
 
     Args:
         log: the log.
         contestants: K of them.
         most_per_unit: where evidence is by unit: rows come unit by unit, no more than so many of each.
+        timeline: where returns are claimed: the discount.
     """
     run, actions = contestants.scorer(), len(log.schema.actions)
 
@@ -114,7 +125,7 @@ def score_validation(log: Log, contestants: Contestants, most_per_unit: int | No
             "pmf": scores.pmf.astype(np.float32),
             "taken": np.take_along_axis(scores.pmf, action[:, None, None], axis=2)[..., 0],
             "clone": scores.clone,
-            "q": np.clip(scores.q, 0.0, 1.0),
+            "q": scores.q if timeline is not None else np.clip(scores.q, 0.0, 1.0),
             "advantage": scores.advantage,
             "propensity": logged_or_estimated(batch, scores.clone, action),
             "reward": np.asarray(batch.column("__reward")),
@@ -124,13 +135,14 @@ def score_validation(log: Log, contestants: Contestants, most_per_unit: int | No
         optional = {
             "production": production_pmf(batch, actions) if log.schema.has_propensities else None,
             "metrics": metric_values(batch, len(log.metrics)),
+            "discount": discounts_of(batch),
         }
         return found | {name: values for name, values in optional.items() if values is not None}, scores.blocks
 
     most = min(VALIDATION_ROWS, VALIDATION_NUMBERS // (actions * len(contestants)))
     share = min(1.0, most / max(log.rows_in("validate"), 1))
     size = batch_rows(contestants, actions)
-    batches = log.batches("validate", batch_rows=size, share=share, **_in_units(most_per_unit))
+    batches = log.batches("validate", batch_rows=size, share=share, **_in_units(most_per_unit, timeline))
     kept = list(in_order(score, batches))
     joined: dict[str, Any] = {name: np.concatenate([piece[name] for piece, _ in kept]) for name in kept[0][0]}
     if most_per_unit is not None:  # codes of 32 bits may meet by chance: units are told apart by where they lie
@@ -138,6 +150,7 @@ def score_validation(log: Log, contestants: Contestants, most_per_unit: int | No
     return Scored(
         production=joined.pop("production", None),
         metrics=joined.pop("metrics", None),
+        discount=joined.pop("discount", None),
         **joined,
         implied=log.schema.roles.pmf is None,
         blocks=stack_blocks([blocks for _, blocks in kept]),
@@ -189,6 +202,7 @@ def judged(log: Log, contestants: Contestants, plan: GatePlan, batches: Iterator
             implied=log.schema.roles.pmf is None,
             q=scores.q,
             unit=_units(batch) if plan.evidence == "unit" else None,
+            discount=discounts_of(batch),
             shuffle=number,
         )
         return part
@@ -210,13 +224,24 @@ def _gate_batches(log: Log, contestants: Contestants, plan: GatePlan) -> Iterato
         wanted.append("__pmf")
     if plan.evidence == "unit":
         wanted.append("__hash")
+    if plan.timeline is not None:
+        wanted.append("__discount")
     size = batch_rows(contestants, len(log.schema.actions))
-    return log.batches("gate", columns=wanted, batch_rows=size, **_in_units(plan.counted))
+    return log.batches("gate", columns=wanted, batch_rows=size, **_in_units(plan.counted, plan.timeline))
 
 
-def _in_units(most_per_unit: int | None) -> dict[str, Any]:
+def _in_units(most_per_unit: int | None, timeline: Timeline | None) -> dict[str, Any]:
     """How ``Log.batches`` is asked for rows unit by unit."""
-    return {} if most_per_unit is None else {"by_unit": True, "most_per_unit": most_per_unit}
+    if most_per_unit is None:
+        return {}
+    return {"by_unit": True, "most_per_unit": most_per_unit, "timeline": timeline}
+
+
+def discounts_of(batch: pa.RecordBatch) -> NDArray[np.float64] | None:
+    """[rows] discounts of what follows, NaN where that is not known; None where there are none."""
+    if "__discount" not in batch.schema.names:
+        return None
+    return batch.column("__discount").to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def _units(batch: pa.RecordBatch) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ from jumar.evaluate.capital import Floats, GateError
 from jumar.evaluate.claims import Claim
 from jumar.evaluate.sequence import bound_alpha, order_of_tests, primary_candidate
 from jumar.evaluate.wagers import ClaimPlan, Trial, Wager, checked_trial, claim_plan, promising, weakest
+from jumar.logs import Timeline
 from jumar.records import Record
 
 # By how much estimated propensities may be too small, and how near π/μ̂ is to 1 where π and the clone agree.
@@ -67,6 +68,8 @@ class GatePlan(Record, frozen=True, kw_only=True):
         most_per_unit: decisions of a unit that count, where evidence is by unit.
         boost: most of the capital bets by the booster, see ``star``.
         split: how units were divided, such as the salt of the hash and the fractions.
+        timeline: the discount of what follows, where returns are claimed; ``return_cap``: the most that a unit counts,
+            in rewards on [0, 1].
         value_low, value_high: predicted mean rewards that the audit of weights reads as 0 and as 1.
     """
 
@@ -95,6 +98,8 @@ class GatePlan(Record, frozen=True, kw_only=True):
     evidence: Literal["decision", "unit"] = "decision"
     most_per_unit: int = 1
     boost: bool = False
+    timeline: Timeline | None = None
+    return_cap: float = 1.0
     value_low: float = 0.0
     value_high: float = 1.0
 
@@ -110,8 +115,17 @@ class GatePlan(Record, frozen=True, kw_only=True):
 
     @property
     def per_decision(self) -> float:
-        """What an average over the validation's pieces of evidence is multiplied by to be one over decisions."""
-        return self.most_per_unit * self.validation_pieces / self.validation_rows
+        """What an average over the validation's pieces of evidence is multiplied by to be one as it is reported."""
+        return 1.0 if self.timeline is not None else self.most_per_unit * self.validation_pieces / self.validation_rows
+
+    def per_piece(self, decisions: float) -> float:
+        """What a gain as it is reported comes to in a piece of evidence with so many decisions."""
+        return 1.0 if self.timeline is not None else decisions / self.most_per_unit
+
+    @property
+    def gain_per(self) -> str:
+        """What gains are counted by, in words."""
+        return "decision" if self.timeline is None else "unit"
 
     def to_json(self) -> bytes:
         """Canonical, readable JSON: keys sorted, shortest decimals. The bytes of ``manifest.json``."""
@@ -150,6 +164,8 @@ def plan_gate(
     evidence: Literal["decision", "unit"] = "decision",
     most_per_unit: int = 1,
     boost: bool = False,
+    timeline: Timeline | None = None,
+    return_cap: float = 1.0,
 ) -> GatePlan:
     """Freezes candidates, claims, bets, order and error probabilities.
 
@@ -169,7 +185,7 @@ def plan_gate(
         decisions_planned: decisions that the gate is expected to hold, where they are not the units of evidence.
         validation_rows: decisions behind the trials, where they are not the units of evidence.
         propensity_floor: the smallest propensity of TRAIN.
-        estimated_propensities, evidence, most_per_unit, boost: see ``GatePlan``.
+        estimated_propensities, evidence, most_per_unit, boost, timeline, return_cap: see ``GatePlan``.
         reward_low: what the rescaled reward 0 stands for.
         reward_high: what 1 stands for.
         log_source: where the rows come from.
@@ -252,6 +268,8 @@ def plan_gate(
         evidence=evidence,
         most_per_unit=most_per_unit,
         boost=boost,
+        timeline=timeline,
+        return_cap=return_cap,
         value_low=value_range[0],
         value_high=value_range[1],
     )

@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from jumar.errors import LogError, OptionError, PolicyError
+from jumar.evaluate.asked import Asked, claims_on, several_words
 from jumar.evaluate.certificate import ClaimResult, Deviation, Record
-from jumar.evaluate.claims import Asked, Claim, ClaimRows, claims_on, several_words
+from jumar.evaluate.claims import Claim, ClaimRows
 from jumar.evaluate.estimators.estimator import MOST_CONFIDENCE, Estimate, Estimator
 from jumar.evaluate.evidence import ClaimEvidence, Predicted, Terms
 from jumar.evaluate.judging import logged_or_estimated

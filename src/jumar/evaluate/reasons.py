@@ -16,6 +16,7 @@ from jumar.evaluate.planning.rows import detectable_gain, rows_needed, rows_to_e
 from jumar.evaluate.wagers import Wager
 
 _HOPED_FOR = 0.05  # the relative gain that is supposed where none could be measured
+_GAINS = ("value", "return")
 _LEAST_Z = 1.0  # a measured gain within its own error is no basis for a plan
 
 
@@ -33,6 +34,7 @@ class Evidence:
         passed: how many candidates passed their tests.
         released: index of the candidate to release, None when refused.
         failed: required claims that the primary did not pass.
+        single: of the primary, where returns are claimed: that a single deviation gains.
     """
 
     rows: int
@@ -44,6 +46,7 @@ class Evidence:
     passed: int
     released: int | None
     failed: Sequence[ClaimResult] = ()
+    single: ClaimResult | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def need(plan: GatePlan, evidence: Evidence) -> Need | None:
     moment = first.second_moment if measured else max(one.second_moment for one in plan.gain)
     if gain <= 0:
         return None
-    pieces = rows_needed(gain * evidence.per_piece / plan.most_per_unit, moment, plan.alpha)
+    pieces = rows_needed(gain * plan.per_piece(evidence.per_piece), moment, plan.alpha)
     rows = _rounded(pieces * evidence.per_piece)
     return Need(rows, gain, measured) if rows > evidence.rows else None
 
@@ -110,18 +113,19 @@ def why(
         return blocked
     own = [one.sentence for one in own_findings if one.verdict == "blocked"]
     if evidence.passed == 0:
-        others = [one for one in evidence.failed if one.kind != "value" or one.margin]
-        value = any(one.kind == "value" for one in evidence.failed) or not evidence.failed
-        return [*([_weak(plan, evidence)] if value else []), *(_unshown(plan, one) for one in others), *own]
+        others = [one for one in evidence.failed if one.kind not in _GAINS or one.margin]
+        value = any(one.kind in _GAINS for one in evidence.failed) or not evidence.failed
+        weak = [_weak(plan, evidence)] if value else []
+        return [*weak, *(_unshown(plan, one) for one in others), *own, *_canary(plan, evidence)]
     return own or ["Only policies passed that deviate more than the one that promised most; none is released."]
 
 
 def _weak(plan: GatePlan, evidence: Evidence) -> str:
     """The evidence did not suffice: no gain, a gain that vanished, or too few rows for what was measured."""
-    scale = plan.reward_high - plan.reward_low
+    scale = plan.claims[0].claim.scale
     first = plan.gain[plan.order[0]]
     promised = first.mean * plan.per_decision
-    hoped, measured = (f"{scale * gain:+.4g} per decision" for gain in (promised, evidence.gate_gain))
+    hoped, measured = (f"{scale * gain:+.4g} per {plan.gain_per}" for gain in (promised, evidence.gate_gain))
     error = _error(plan, first, evidence)
     if promised <= 0:
         said = (
@@ -140,26 +144,37 @@ def _weak(plan: GatePlan, evidence: Evidence) -> str:
         )
     else:
         pieces = max(round(evidence.rows / evidence.per_piece), 1)
-        per_decision = plan.most_per_unit / evidence.per_piece
-        least = scale * per_decision * detectable_gain(pieces, first.second_moment, plan.alpha)
+        least = scale * detectable_gain(pieces, first.second_moment, plan.alpha) / plan.per_piece(evidence.per_piece)
         said = (
             f"Too few decisions for {plan.confidence * 100:.6g}% confidence: the {evidence.rows:,} kept for judging "
-            f"can vouch for a gain of about {least:.4g} per decision; they measured {measured}."
+            f"can vouch for a gain of about {least:.4g} per {plan.gain_per}; they measured {measured}."
         )
     return f"{said} {_enough(plan, evidence)}"
+
+
+def _canary(plan: GatePlan, evidence: Evidence) -> list[str]:
+    """What is left to do where a policy cannot be judged along whole timelines."""
+    if plan.timeline is None:
+        return []
+    said = "Unverified: canary required. Along whole timelines this log cannot vouch for the policy"
+    if evidence.single is not None and evidence.single.verdict == "passed":
+        least = f"at least {evidence.single.lower_bound:.4g} per unit"
+        return [f"{said}; that a single deviation from production gains, {least}, it does show."]
+    return [f"{said}, nor that a single deviation from production gains."]
 
 
 def _unshown(plan: GatePlan, claim: ClaimResult) -> str:
     """A claim on something else than the gain, or with a margin, that was not shown."""
     said = f"Not shown with {plan.confidence * 100:.6g}% confidence: {claim.claim}"
-    missed = f"It was {'exceeded' if claim.estimate >= 0 else 'missed'} by about {abs(claim.estimate):.4g} per decision"
+    how = "exceeded" if claim.estimate >= 0 else "missed"
+    missed = f"It was {how} by about {abs(claim.estimate):.4g} per {plan.gain_per}"
     return f"{said} {missed}, and could be missed by {max(-claim.lower_bound, 0.0):.4g}."
 
 
 def _error(plan: GatePlan, wager: Wager, evidence: Evidence) -> float:
     """Standard error of the gain per decision that the gate measured, on [0, 1]."""
     pieces = max(evidence.rows / evidence.per_piece, 1.0)
-    return plan.most_per_unit / evidence.per_piece * math.sqrt(wager.second_moment / pieces)
+    return math.sqrt(wager.second_moment / pieces) / plan.per_piece(evidence.per_piece)
 
 
 def _enough(plan: GatePlan, evidence: Evidence) -> str:

@@ -24,10 +24,10 @@ LEAST_ESS = 50.0
 
 
 def order_of_tests(z: Sequence[float], expected_ess: Sequence[float | None]) -> list[int]:
-    """By falling z-score of the weakest claim; candidates that expect too few effective rows come last.
+    """By falling force of the weakest claim (``wagers.force``); those that expect too few effective rows come last.
 
     Args:
-        z: [K] validation z-scores.
+        z: [K] validation z-scores, as far as bets can make use of them.
         expected_ess: [K] effective rows expected in the gate, None where unknown.
     """
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from jumar.evaluate.capital import Floats
-from jumar.evaluate.claims import Claim, ClaimRows, good, variable
+from jumar.evaluate.claims import Claim, ClaimRows, UnitRows, good, per_unit, variable
 from jumar.evaluate.evidence import Fold, robust_claim
 from jumar.evaluate.judging import Scored
 from jumar.evaluate.robust import robust_bound
@@ -26,7 +27,15 @@ KAPPAS = tuple(2.0**power for power in range(10))
 KAPPA_ROWS = 50_000
 
 
-def trials_of(claims: Sequence[Claim], scored: Scored, fold: Fold, rows_planned: int, *, robust: bool) -> list[Trial]:
+def trials_of(
+    claims: Sequence[Claim],
+    scored: Scored,
+    fold: Fold,
+    rows_planned: int,
+    *,
+    robust: bool,
+    units: UnitRows | None = None,
+) -> list[Trial]:
     """One trial for each claim.
 
     Args:
@@ -35,12 +44,15 @@ def trials_of(claims: Sequence[Claim], scored: Scored, fold: Fold, rows_planned:
         fold: from rows to pieces of evidence.
         rows_planned: pieces of evidence that the gate is expected to hold.
         robust: whether doubly-robust variables may be used: production's probabilities of all actions are known.
+        units: how the rows follow each other, where claims are about that.
     """
-    rows = scored.claim_rows
+    rows = replace(scored.claim_rows, units=units)
     return [_trial(claim, scored, rows, fold, rows_planned, robust=robust) for claim in claims]
 
 
 def _trial(claim: Claim, scored: Scored, rows: ClaimRows, fold: Fold, rows_planned: int, *, robust: bool) -> Trial:
+    if claim.sequential:
+        return Trial(claim, per_unit(claim, rows))
     plain = Trial(claim, fold(variable(claim, rows)))
     if not (robust and claim.weighted and scored.pmf is not None and scored.production is not None):
         return plain

@@ -147,18 +147,20 @@ def _bound_at(gate: Gate, gamma: float, k: int) -> float:
 def _evidence(gate: Gate, passed: int, released: int | None, claims: list[ClaimResult]) -> Evidence:
     """What the reasons are made of; figures of the first candidate tested are in [0, 1]."""
     rows, gain = max(gate.rows, 1), gate.claims[0]
+    counted = max(gain.rows, 1)
     return Evidence(
         rows=gate.rows,
         per_piece=gate.rows / max(gate.capital.count, 1),
         gate_gain=float(gain.mean()[gate.plan.order[0]]),
-        reward_mean=gain.brought / rows,
+        reward_mean=gain.brought / counted,
         reward_square=gate.reward_square / rows,
         deterministic=gate.rows > 0 and gate.audit.uncertain_rows == 0,
         passed=passed,
         released=released,
         failed=[one for one in claims if one.required and one.verdict == "failed"],
+        single=next((one for one in claims if one.kind == "deviation"), None),
     )
 
 
 def _scale(plan: GatePlan) -> float:
-    return plan.reward_high - plan.reward_low
+    return plan.claims[0].claim.scale

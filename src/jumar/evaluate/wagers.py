@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jumar.evaluate.capital import Bets, Floats, GateError, default_bets
+from jumar.evaluate.capital import LARGEST_BET, Bets, Floats, GateError, default_bets
 from jumar.evaluate.claims import Claim
 from jumar.evaluate.estimators.estimator import unbiased_bets
 from jumar.records import Record
@@ -135,8 +135,22 @@ def _wager(y: Floats, bound: float, kappa: float | None, rows_planned: int) -> W
 
 
 def weakest(claims: Sequence[ClaimPlan], k: int) -> float:
-    """The smallest z-score of what candidate k must show."""
-    return min((one.wagers[k].z for one in claims if one.claim.required), default=claims[0].wagers[k].z)
+    """The smallest force of what candidate k must show."""
+    return min((force(one.wagers[k]) for one in claims if one.claim.required), default=force(claims[0].wagers[k]))
+
+
+def force(wager: Wager) -> float:
+    """The z-score, less what is lost of it where the best bet, E[y]/E[y²], is larger than any that may be placed.
+
+    Capital grows by λ·E[y] − λ²·E[y²]/2 per row, at the best bet by E[y]²/(2·E[y²]), which is z²/2 over the rows. A
+    policy so near to production that y is tiny has a fine z-score and no bet large enough to make anything of it.
+    """
+    mean, square = wager.mean, wager.sd**2 + wager.mean**2
+    largest = LARGEST_BET / wager.bound
+    if wager.z <= 0 or mean <= largest * square:
+        return wager.z
+    grown = largest * mean - 0.5 * largest**2 * square
+    return wager.z * math.sqrt(grown / (mean**2 / (2.0 * square)))
 
 
 def promising(claims: Sequence[ClaimPlan]) -> list[int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ def read_columns(batch: pa.RecordBatch, spec: FeatureSpec) -> Columns:
     """One batch of canonical rows as arrays, keyed as the losses expect them.
 
     ``numbers``, ``codes``, ``ids:<k>`` hold the features; ``action`` [rows] int32, ``reward`` [rows] float32 in
-    [0, 1], ``unit`` [rows] uint32; ``propensity`` [rows] float64 and ``pmf`` [rows, actions] where logged.
+    [0, 1], ``unit`` [rows] uint32; ``propensity`` [rows] float64 and ``pmf`` [rows, actions] where logged. Of timelines
+    also ``gamma`` [rows] float32, the discount of what follows: 0 after an end, NaN where that is not known.
     """
     columns = block_columns(read_blocks(batch, spec))
     columns["action"] = np.asarray(batch.column("__action")).astype(np.int32)
@@ -42,6 +43,8 @@ def read_columns(batch: pa.RecordBatch, spec: FeatureSpec) -> Columns:
     if "__pmf" in names:
         flat = np.asarray(batch.column("__pmf").flatten())
         columns["pmf"] = flat.reshape(batch.num_rows, -1).astype(np.float32)
+    if "__discount" in names:
+        columns["gamma"] = batch.column("__discount").to_numpy(zero_copy_only=False).astype(np.float32)
     return columns
 
 
@@ -74,13 +77,21 @@ def concatenate(pieces: Iterable[Columns]) -> Columns:
 class MemoryChunks:
     """All rows on the device, shuffled once."""
 
-    columns: Mapping[str, Any]
+    columns: dict[str, Any]
+    order: NDArray[np.int64]
 
     @classmethod
     def of(cls, columns: Columns, seed: int) -> MemoryChunks:
         """Shuffle and move to the device."""
         order = np.random.default_rng(seed).permutation(len(columns["action"]))
-        return cls({name: jax.device_put(values[order]) for name, values in columns.items()})
+        return cls({name: jax.device_put(values[order]) for name, values in columns.items()}, order)
+
+    def extend(self, more: Callable[[Columns], Columns]) -> None:
+        """Add or replace columns that are computed from all rows in the order in which they came."""
+        back = np.empty_like(self.order)
+        back[self.order] = np.arange(len(back))
+        found = more({name: np.asarray(values)[back] for name, values in self.columns.items()})
+        self.columns = self.columns | {name: jax.device_put(values[self.order]) for name, values in found.items()}
 
     @property
     def rows(self) -> int:
@@ -95,7 +106,7 @@ class MemoryChunks:
 
 @dataclass
 class SpilledChunks:
-    """Rows dealt at random into ``count`` piles on disk, each of which fits the device."""
+    """Rows dealt at random into ``count`` piles on disk, each of which fits the device; whole units where asked."""
 
     count: int
     seed: int
@@ -107,13 +118,23 @@ class SpilledChunks:
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
     @classmethod
-    def of(cls, pieces: Iterable[Columns], count: int, seed: int) -> SpilledChunks:
-        """Deal a stream of columns into piles."""
+    def of(cls, pieces: Iterable[Columns], count: int, seed: int, *, by_unit: bool = False) -> SpilledChunks:
+        """Deal a stream of columns into piles; by unit, all rows of one lie in one pile, in the order they came."""
         chunks = cls(count=count, seed=seed, sizes=np.zeros(count, np.int64))
         rng = np.random.default_rng(seed)
         for piece in pieces:
-            chunks._deal(piece, rng.integers(0, count, len(piece["action"])))
+            dealt = piece["unit"] % count if by_unit else rng.integers(0, count, len(piece["action"]))
+            chunks._deal(piece, dealt.astype(np.int64))
         return chunks
+
+    def extend(self, more: Callable[[Columns], Columns]) -> None:
+        """Add or replace columns that are computed pile by pile from rows in the order in which they came."""
+        found: Columns = {}
+        for pile in range(self.count):
+            found = more({name: self._read(pile, name) for name in self.layout})
+            for name, values in found.items():
+                values.tofile(self._path(pile, name))
+        self.layout |= {name: (values.dtype, values.shape[1:]) for name, values in found.items()}
 
     @property
     def rows(self) -> int:
@@ -127,10 +148,13 @@ class SpilledChunks:
         for pile in rng.permutation(self.count):
             size = int(self.sizes[pile])
             order = rng.permutation(size)[: self.rows]
-            yield {
-                name: jax.device_put(np.fromfile(self._path(int(pile), name), dtype).reshape(size, *shape)[order])
-                for name, (dtype, shape) in self.layout.items()
-            }
+            yield {name: jax.device_put(self._read(int(pile), name)[order]) for name in self.layout}
+
+    def _read(self, pile: int, name: str) -> NDArray[Any]:
+        """A column of one pile."""
+        dtype, shape = self.layout[name]
+        assert self.sizes is not None
+        return np.fromfile(self._path(pile, name), dtype).reshape(int(self.sizes[pile]), *shape)
 
     def _deal(self, piece: Columns, pile: NDArray[np.int64]) -> None:
         """Append the rows of one piece to the piles."""

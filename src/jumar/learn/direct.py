@@ -4,7 +4,7 @@
 that suits the second moment of d, the rows planned and α. A smaller α makes for a larger bet, a larger bet weighs the
 spread of d more, and less deviation remains: more confidence, less change, as a property of the objective.
 
-In: training rows, held-out rows. Out: ``Direct``, which is a ``OneStep`` whose advantage is g.
+In: training rows, held-out rows. Out: ``Steered``, whose advantage is g.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from jax import Array
 
 from jumar.features.spec import FeatureSpec
 from jumar.learn import losses
-from jumar.learn.learned import Preference, pessimistic_advantage
 from jumar.learn.loop import Batch, Chunks, FitConfig, FitResult, Params, Progress, fit, part_of
-from jumar.learn.networks import apply_stack
-from jumar.learn.one_step import OneStep, OneStepConfig, clone_logits, fit_one_step, group_vectors
+from jumar.learn.networks import with_last_layer
+from jumar.learn.one_step import OneStep, OneStepConfig, fit_one_step
+from jumar.learn.steered import Steered, preferences
 from jumar.learn.tilt import tilt
 
 LARGEST_BET = 0.9
@@ -49,31 +49,6 @@ class DirectConfig:
     fit: FitConfig = field(default_factory=lambda: FitConfig(learning_rate=1e-3, weight_decay=0.0))
 
 
-@dataclass(frozen=True)
-class Direct(OneStep):
-    """A clone, its values, and a preference g that was trained on what the gate tests.
-
-    Attributes:
-        group: parameters of the ensemble of g, {"tables", "net"}.
-        unit: rewards per unit of g, which began as values: prices go on being counted in rewards.
-        direct_result: the objective on the way.
-    """
-
-    group: Params
-    unit: float
-    direct_result: FitResult
-
-    def advantage(self, batch: Batch, pessimism: float) -> Array:
-        """g centred under the clone, the ensemble's mean less ``pessimism`` deviations [rows, actions], in rewards."""
-        logits = clone_logits(self.spec, self.clone, batch)
-        return self.unit * pessimistic_advantage(logits, preferences(self.spec, self.group, batch), pessimism)
-
-    @property
-    def preference(self) -> Preference:
-        """The advantage comes from g."""
-        return Preference(self.group, self.unit)
-
-
 def fit_direct(
     spec: FeatureSpec,
     actions: int,
@@ -82,7 +57,7 @@ def fit_direct(
     reward_moments: tuple[float, float],
     config: DirectConfig,
     progress: Progress | None = None,
-) -> Direct:
+) -> Steered:
     """Fit clone and values as one-step does, then go on from the values to what the gate can prove.
 
     g begins as the values' preferences, at the temperature that does best on held-out rows. From a start without an
@@ -105,7 +80,8 @@ def fit_direct(
     result = fit(loss, starts[best], chunks, held_out, config.fit, part_of(progress, 0.6, 1.0))
     if found[best] <= result.loss:
         result = FitResult(starts[best], found[best], result.history, result.updates)
-    return Direct(**vars(base), group=result.params, unit=base.reward_scale / STARTS[best], direct_result=result)
+    unit = base.reward_scale / STARTS[best]  # g began as values
+    return Steered(**vars(base), name="direct", group=result.params, unit=unit, result=result)
 
 
 def direct_loss(base: OneStep, config: DirectConfig, group: Params, batch: Batch) -> Array:
@@ -132,13 +108,6 @@ def fraction(second_moment: Array, alpha: float, rows: int) -> Array:
     return jnp.minimum(LARGEST_BET, jnp.sqrt(2.0 * math.log(1.0 / alpha) / (rows * moment)))
 
 
-def preferences(spec: FeatureSpec, group: Params, batch: Batch) -> Array:
-    """g [members, rows, actions]."""
-    return apply_stack(group["net"], group_vectors(spec, group, batch))
-
-
 def _preferences_of(value: Params, sharpness: float) -> Params:
     """The networks of the values without their levels, their preferences made sharper."""
-    *hidden, last = value["net"]
-    final = {name: sharpness * array[..., 1:] for name, array in last.items()}
-    return {"tables": value["tables"], "net": [*hidden, final]}
+    return {"tables": value["tables"], "net": with_last_layer(value["net"], lambda array: sharpness * array[..., 1:])}

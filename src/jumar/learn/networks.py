@@ -5,7 +5,7 @@ In: vectors [rows, width]. Out: [members, rows, outputs]. A single network is a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import jax
@@ -37,3 +37,30 @@ def apply_stack(layers: Stack, x: Array) -> Array:
     for layer in rest:
         h = jnp.einsum("enh,ehk->enk", jax.nn.relu(h), layer["weight"]) + layer["bias"]
     return h
+
+
+def with_last_layer(layers: Stack, linear: Callable[[Array], Array]) -> Stack:
+    """The stack whose outputs are a linear map of what they were, worked into its last layer.
+
+    Args:
+        layers: a stack.
+        linear: maps arrays along their last axis, [..., outputs] → [..., fewer outputs].
+    """
+    *hidden, last = layers
+    return [*hidden, {name: linear(array) for name, array in last.items()}]
+
+
+def dueling(out: Array) -> Array:
+    """Q = V + A − Σ_b A(b)/actions from [..., 1 + actions] with V first, as one product: [..., actions].
+
+    See "Dueling Network Architectures for Deep Reinforcement Learning" by Wang et al.
+    (https://arxiv.org/abs/1511.06581).
+    """
+    actions = out.shape[-1] - 1
+    mix = np.concatenate([np.ones((1, actions)), np.eye(actions) - 1.0 / actions]).astype(np.float32)
+    return jnp.einsum("...k,ka->...a", out, mix)
+
+
+def mean_of_quantiles(actions: int, out: Array) -> Array:
+    """Averages of each action's quantiles: [..., actions · quantiles] → [..., actions]."""
+    return out.reshape(*out.shape[:-1], actions, -1).mean(axis=-1)

@@ -1,30 +1,39 @@
 """One-step improvement: clone production, evaluate production's own value, and hand both to the path.
 
 "Offline RL Without Off-Policy Evaluation" by Brandfonbrener et al. (https://arxiv.org/abs/2106.08909): one step of
-improvement from the value of the logging policy. With γ = 0 the one-step return is the reward; for sequences another
-target takes its place in ``value_target`` and nothing else changes.
+improvement from the value of the logging policy. With γ = 0 the return is the reward. On timelines it is the λ-return:
+first the sum of what followed as it came, then, in further rounds, partly what the values of the round before say:
+expected SARSA(λ), since the level of the values is production's value of a state. The log is production's own, so no
+return needs a weight.
 
 In: training rows, held-out rows. Out: ``OneStep``, the parameters of the clone and of an ensemble of values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 from jumar.features.spec import FeatureSpec
 from jumar.features.vectors import init_tables, vector_width, vectors
 from jumar.learn import losses
+from jumar.learn.data import Columns
 from jumar.learn.learned import Preference, pessimistic_advantage
 from jumar.learn.loop import Batch, Chunks, FitConfig, FitResult, Params, Progress, fit, part_of
 from jumar.learn.networks import apply_stack, init_stack
+from jumar.learn.transitions import ReturnTally, average_return, return_targets
+
+LEVEL_ROWS = 65_536
+SETTLED = 0.005  # standard deviations by which the mean return still moves from round to round
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,8 @@ class OneStepConfig:
         members: size of the ensemble of values.
         hidden: widths of the hidden layers of every member; clone_hidden: those of the clone.
         clone_fit, value_fit: how long and how fast.
+        mix: λ of the returns on timelines, after the first round.
+        rounds: how often returns are formed anew from the values, at most: it ends where their mean has settled.
         seed: initial parameters and bootstrap.
     """
 
@@ -43,6 +54,8 @@ class OneStepConfig:
     clone_hidden: tuple[int, ...] = (64, 64)
     clone_fit: FitConfig = field(default_factory=FitConfig)
     value_fit: FitConfig = field(default_factory=lambda: FitConfig(weight_decay=2.0))
+    mix: float = 0.9
+    rounds: int = 8
     seed: int = 0
 
 
@@ -54,7 +67,7 @@ class OneStep:
         spec: how raw columns become vectors.
         actions: number of actions.
         clone, value: parameters, each {"tables": embeddings, "net": layers}.
-        reward_mean, reward_scale: of TRAIN rewards on [0, 1]; values are fitted in these units.
+        reward_mean, reward_scale: of TRAIN rewards on [0, 1], or of TRAIN returns; values are fitted in these units.
         clone_result, value_result: losses on the way.
     """
 
@@ -98,8 +111,9 @@ def fit_one_step(
     Args:
         spec: fitted features.
         actions: number of actions.
-        chunks, held_out: rows as ``learn.data`` makes them.
-        reward_moments: mean and standard deviation of the TRAIN rewards, which make the fit free of their scale.
+        chunks, held_out: rows as ``learn.data`` makes them; with ``gamma`` they are timelines of whole units.
+        reward_moments: mean and standard deviation of the TRAIN rewards, which make the fit free of their scale; on
+            timelines those of the returns take their place.
         config: sizes, length, seed.
         progress: told how far the fit is, over both parts.
     """
@@ -112,26 +126,86 @@ def fit_one_step(
     def fit_clone(progress: Progress | None) -> FitResult:
         return fit(clone_loss, clone_start, chunks, held_out, config.clone_fit, progress)
 
-    def value_loss(group: Params, batch: Batch) -> Array:
+    def value_loss(mean: float, scale: float, group: Params, batch: Batch) -> Array:
         level, preference = level_and_preference(spec, group, batch)
         production = known_production(batch, actions)
         if production is None:
             production = jax.nn.softmax(clone_logits(spec, clone.params, batch))
         q = losses.centred_action_value(level, preference, production)
         weight = losses.bootstrap_weights(batch["unit"], config.members, config.seed)
+        if "observed" in batch:
+            weight = weight * batch["observed"]
         return losses.squared_error(q, batch["action"], value_target(batch, mean, scale), weight).mean()
 
     clone_start = init_group(spec, rng, 1, config.clone_hidden, actions)
     value_start = init_group(spec, rng, config.members, config.hidden, 1 + actions)
-    if known_production(held_out, actions) is None:
+    if "gamma" in held_out:
         clone = fit_clone(part_of(progress, 0.0, 0.3))
-        value = fit(value_loss, value_start, chunks, held_out, config.value_fit, part_of(progress, 0.3, 1.0))
+        sought = partial(_level_of, spec)
+        rest = part_of(progress, 0.3, 1.0)
+        value, mean, scale = _fit_on_timelines(value_loss, value_start, chunks, held_out, sought, config, rest)
+    elif known_production(held_out, actions) is None:
+        clone = fit_clone(part_of(progress, 0.0, 0.3))
+        loss = partial(value_loss, mean, scale)
+        value = fit(loss, value_start, chunks, held_out, config.value_fit, part_of(progress, 0.3, 1.0))
     else:  # the value does not need the clone, so both are fitted at once, each on a core of its own
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(fit_clone, None)
-            value = fit(value_loss, value_start, chunks, held_out, config.value_fit, progress)
+            loss = partial(value_loss, mean, scale)
+            value = fit(loss, value_start, chunks, held_out, config.value_fit, progress)
             clone = waiting.result()
     return OneStep(spec, actions, clone.params, value.params, mean, scale, clone, value)
+
+
+def _fit_on_timelines(
+    loss: Callable[[float, float, Params, Batch], Array],
+    start: Params,
+    chunks: Chunks,
+    held_out: Batch,
+    level_of: Callable[[Params, Columns], NDArray[np.float32]],
+    config: OneStepConfig,
+    progress: Progress | None,
+) -> tuple[FitResult, float, float]:
+    """Values in rounds: on returns as they came, then on λ-returns formed with the values of the round before.
+
+    Returns:
+        The last round's fit, and the mean and the standard deviation of the returns, its units.
+    """
+    known = {name: np.asarray(values) for name, values in held_out.items()}
+    guess = average_return(known)
+    tally = ReturnTally()
+
+    def first(columns: Columns) -> Columns:
+        value = np.full((len(columns["reward"]), config.members), guess, np.float32)
+        return tally.see(return_targets(columns, value, 1.0))
+
+    chunks.extend(first)
+    mean, scale = tally.mean, max(tally.deviation, 1e-9)
+    rows = {**held_out, **first(known)}
+    result = fit(partial(loss, mean, scale), start, chunks, rows, config.value_fit, part_of(progress, 0.0, 0.5))
+    for place in range(config.rounds):
+        params, before, tally = result.params, tally.mean, ReturnTally()
+
+        def again(columns: Columns, params: Params = params, tally: ReturnTally = tally) -> Columns:
+            return tally.see(return_targets(columns, mean + scale * level_of(params, columns), config.mix))
+
+        chunks.extend(again)
+        rows = {**held_out, **again(known)}
+        shorter = replace(config.value_fit, updates=max(config.value_fit.updates // 2, 1))
+        told = part_of(progress, 0.5 + 0.5 * place / config.rounds, 0.5 + 0.5 * (place + 1) / config.rounds)
+        result = fit(partial(loss, mean, scale), params, chunks, rows, shorter, told)
+        if abs(tally.mean - before) <= SETTLED * scale:
+            break
+    return result, mean, scale
+
+
+def _level_of(spec: FeatureSpec, group: Params, columns: Columns) -> NDArray[np.float32]:
+    """Production's value of every state [rows, members], in the units of the fit."""
+    inputs = {name: values for name, values in columns.items() if name in ("numbers", "codes") or name[:4] == "ids:"}
+    run = jax.jit(lambda batch: level_and_preference(spec, group, batch)[0].T)
+    rows = len(columns["reward"])
+    pieces = [slice(start, start + LEVEL_ROWS) for start in range(0, rows, LEVEL_ROWS)]
+    return np.concatenate([np.asarray(run({n: v[piece] for n, v in inputs.items()})) for piece in pieces])
 
 
 def clone_logits(spec: FeatureSpec, group: Params, batch: Batch) -> Array:
@@ -166,8 +240,8 @@ def known_production(batch: Batch, actions: int) -> Array | None:
 
 
 def value_target(batch: Batch, mean: float, scale: float) -> Array:
-    """What the value is regressed on [rows]: with γ = 0 the standardised reward."""
-    return (batch["reward"] - mean) / scale
+    """What values are regressed on: standardised rewards [rows], on timelines each member's returns [members, rows]."""
+    return ((batch["target"].T if "target" in batch else batch["reward"]) - mean) / scale
 
 
 def init_group(

@@ -16,7 +16,7 @@ import pyarrow as pa
 from jumar.features import FeatureSpec, fit_features
 from jumar.learn.data import Columns, MemoryChunks, SpilledChunks, concatenate, read_columns
 from jumar.learn.loop import Batch, Chunks
-from jumar.logs import Log
+from jumar.logs import Log, Timeline
 from jumar.logs.split import PARTS, hex_bound
 
 QUANTILE_ROWS = 200_000
@@ -76,7 +76,13 @@ class _Tally:
             yield piece
 
 
-def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES, outcome: str | None = None) -> Prepared:
+def prepare(
+    log: Log,
+    seed: int,
+    device_bytes: int = DEVICE_BYTES,
+    outcome: str | None = None,
+    timeline: Timeline | None = None,
+) -> Prepared:
     """Fit the features and load the training rows.
 
     Args:
@@ -84,6 +90,7 @@ def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES, outcome: str 
         seed: shuffles rows.
         device_bytes: most bytes of training rows on the device; beyond that they stream from disk in chunks.
         outcome: canonical column of another outcome that rows carry along as ``outcome``.
+        timeline: rows come as timelines of whole units, with the discount of what follows as ``gamma``.
     """
     fit_rows = log.rows_in("fit")
     share = min(1.0, QUANTILE_ROWS / max(fit_rows, 1))
@@ -92,15 +99,16 @@ def prepare(log: Log, seed: int, device_bytes: int = DEVICE_BYTES, outcome: str 
     sample = unit_hash < hex_bound(FIT[0] + share * (FIT[1] - FIT[0])) if share < 1 else None
     spec = fit_features(table, log.schema.features, sample)
     tally = _Tally(len(log.schema.actions))
-    pieces = tally.see(_columns(batch, spec, outcome) for batch in log.batches("fit"))
+    asked: dict[str, Any] = {} if timeline is None else {"by_unit": True, "timeline": timeline}
+    pieces = tally.see(_columns(batch, spec, outcome) for batch in log.batches("fit", **asked))
     bytes_per_row = _bytes_per_row(spec, log)
     if fit_rows * bytes_per_row <= device_bytes:
         chunks: Chunks = MemoryChunks.of(concatenate(pieces), seed)
     else:
         count = int(np.ceil(fit_rows * bytes_per_row / (0.8 * device_bytes)))
-        chunks = SpilledChunks.of(pieces, count, seed)
+        chunks = SpilledChunks.of(pieces, count, seed, by_unit=timeline is not None)
     fitted, total, squares = tally.rows, tally.total, tally.squares
-    held_out = _held_out(log, spec, tally, outcome)
+    held_out = _held_out(log, spec, tally, outcome, asked)
     mean = total / fitted
     deviation = max(squares / fitted - mean**2, 0.0) ** 0.5
     return Prepared(
@@ -124,10 +132,10 @@ def _columns(batch: pa.RecordBatch, spec: FeatureSpec, outcome: str | None) -> C
     return columns
 
 
-def _held_out(log: Log, spec: FeatureSpec, tally: _Tally, outcome: str | None) -> Batch:
+def _held_out(log: Log, spec: FeatureSpec, tally: _Tally, outcome: str | None, asked: dict[str, Any]) -> Batch:
     """Rows of part "stop": all of them, or a fair sample of their units that is enough to stop by."""
     share = min(1.0, HELD_OUT_ROWS / max(log.rows_in("stop"), 1))
-    pieces = tally.see(_columns(batch, spec, outcome) for batch in log.batches("stop", share=share))
+    pieces = tally.see(_columns(batch, spec, outcome) for batch in log.batches("stop", share=share, **asked))
     return {name: jax.device_put(values) for name, values in concatenate(pieces).items()}
 
 

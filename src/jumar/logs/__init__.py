@@ -10,6 +10,7 @@ from jumar.logs.audit_overlap import evidence_by_unit
 from jumar.logs.read import Log, read_log
 from jumar.logs.schema import Action, Feature, Kind, LogSchema, Metric, Part, Roles
 from jumar.logs.scoring import read_for, scoring_batches
+from jumar.logs.timelines import Timeline, TimelineCounts, timeline_of
 from jumar.logs.units import UnitSizes
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "Metric",
     "Part",
     "Roles",
+    "Timeline",
+    "TimelineCounts",
     "UnitSizes",
     "audit",
     "evidence_by_unit",
@@ -29,5 +32,6 @@ __all__ = [
     "read_for",
     "read_log",
     "scoring_batches",
+    "timeline_of",
     "unit_starts",
 ]

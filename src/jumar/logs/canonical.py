@@ -20,6 +20,7 @@ import ibis.expr.types as ir
 from jumar.logs.columns import POSITION
 from jumar.logs.schema import (
     ACTION,
+    END,
     HASH,
     ID,
     METRIC,
@@ -154,6 +155,8 @@ def canonical(table: ir.Table, schema: LogSchema, time_scale: float = 1.0, metri
         values[PROPENSITY] = values[PMF][values[ACTION]]
     if roles.reward:
         values[REWARD] = scaled_reward(table[roles.reward], schema.reward_low, schema.reward_high)
+    if roles.end:
+        values[END] = table[roles.end].cast("boolean")
     for place, metric in enumerate(metrics):
         values[f"{METRIC}{place}"] = scaled_reward(table[metric.name], metric.low, metric.high)
     return table.select(**values, **known)

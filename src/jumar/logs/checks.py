@@ -61,6 +61,7 @@ def check_types(table: ir.Table, roles: Roles) -> None:
         "propensity": (dt.Floating, dt.Integer, dt.Decimal),
         "pmf": (dt.Array, dt.Map, dt.Struct),
         "reward": number_or_flag,
+        "end": (dt.Boolean, dt.Integer),
     }
     wanted = {
         "decision_id": "text or integers",
@@ -70,6 +71,7 @@ def check_types(table: ir.Table, roles: Roles) -> None:
         "propensity": "numbers in (0, 1]",
         "pmf": "lists of numbers",
         "reward": "numbers or booleans",
+        "end": "booleans, or integers 0 and 1",
     }
     for role, types in allowed.items():
         name = getattr(roles, role)
@@ -159,6 +161,9 @@ def _ask_roles(asked: _Asked, table: ir.Table, roles: Roles, bounds: tuple[float
         wrong = p.isnull() | p.isnan() | (p <= 0) | (p > 1)
         asked.bad("propensity", wrong, p)
         _ask_range(asked, "propensity", p)
+    if roles.end is not None:
+        flag = table[roles.end].cast("int64")
+        asked.bad("end", flag.isnull() | ~flag.isin([0, 1]), flag)
     if roles.reward is not None:
         _ask_metric(asked, "reward", table[roles.reward], bounds)
 
@@ -241,6 +246,14 @@ def _judge_roles(asked: _Asked, roles: Roles) -> None:
             example=_shown(asked.example("propensity")),
             remedy="Log the probability with which the action was drawn, or leave the column out with "
             "`ignore`; then certificates are conditional.",
+        )
+    if asked.count("end"):
+        raise LogError(
+            "Whether a decision was the last of its episode is missing, or neither 0 nor 1",
+            column=roles.end,
+            count=asked.count("end"),
+            example=_shown(asked.example("end")),
+            remedy="Flag the last decisions with true, and all others with false.",
         )
     if asked.count("reward"):
         raise LogError(

@@ -13,7 +13,7 @@ import ibis.expr.datatypes as dt
 
 from jumar.errors import LogError
 from jumar.logs.options import LogOptions, nearest
-from jumar.logs.schema import CANONICAL, METRIC, Feature, Kind, Metric, Roles
+from jumar.logs.schema import CANONICAL, METRIC, NEXT, Feature, Kind, Metric, Roles
 
 POSITION = "__position"
 
@@ -33,6 +33,7 @@ CONVENTIONS: dict[str, tuple[str, ...]] = {
     ),
     "pmf": ("pmf", "action_pmf", "action_probs"),
     "reward": ("reward", "value"),
+    "end": (),  # never guessed: a feature of that name would silently cut timelines
 }
 _FLAG = {role: "--" + role.replace("_", "-") for role in CONVENTIONS}
 
@@ -172,5 +173,5 @@ def _no_kind(name: str, dtype: dt.DataType, remedy: str) -> LogError:
 def refuse_reserved(names: Iterable[str]) -> None:
     """Refuses columns named like a canonical one."""
     for name in names:
-        if name.lower() in {*CANONICAL, POSITION} or name.lower().startswith(METRIC):
+        if name.lower() in {*CANONICAL, POSITION} or name.lower().startswith((METRIC, NEXT)):
             raise LogError("Names with these two underscores are Jumar's own", column=name, remedy="Rename the column.")

@@ -33,6 +33,7 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     unit: str | None = None
     time: str | None = None
     decision_id: str | None = None
+    end: str | None = None
     ignore: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ way stands in ``Log.notes``. The floors above use it through ``jumar.logs``.
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,9 +30,10 @@ from jumar.logs.columns import feature_columns, missing_column, resolve
 from jumar.logs.distinct import check_duplicates, check_identifiers, distinct_count
 from jumar.logs.metrics import bounded, parse_metrics, resolve_metrics
 from jumar.logs.options import LogOptions, options
-from jumar.logs.schema import HASH, METRIC, PLACE, REWARD, Action, Feature, LogSchema, Metric, Part, Roles
+from jumar.logs.schema import HASH, METRIC, PLACE, REWARD, TIME, Action, Feature, LogSchema, Metric, Part, Roles
 from jumar.logs.source import Source, open_source
 from jumar.logs.split import PARTS, in_parts
+from jumar.logs.timelines import Timeline, TimelineCounts, check_timeline, counts_table, timelines
 from jumar.logs.units import UnitSizes, by_unit, placed, sizes_table, whole_units
 
 
@@ -110,6 +112,45 @@ class Log:
         return placed(self.part(*parts, share=share), self.schema)
 
     @cached_property
+    def last(self) -> datetime.datetime:
+        """When the last decision of all was made.
+
+        Raises:
+            LogError: the log has no time.
+        """
+        if self.schema.roles.time is None:
+            raise LogError("The log has no time", remedy="Name its column with --time.")
+        return self.origin.one(self.canonical.aggregate(last=self.canonical[TIME].max()))["last"]
+
+    def timelines(
+        self, timeline: Timeline, *parts: Part, share: float = 1.0, following: Sequence[str] = ()
+    ) -> ir.Table:
+        """``part`` with what followed each decision, lazily: ``__wait``, ``__discount``, ``__next_<column>``.
+
+        Args:
+            timeline: the discount and what ends an episode, from ``timeline_of``.
+            parts, share: see ``part``.
+            following: canonical columns whose value at the unit's next decision is wanted.
+
+        Raises:
+            LogError: the log has no units or no time.
+        """
+        check_timeline(self.schema)
+        return timelines(self.part(*parts, share=share), self.schema, timeline, self.last, following)
+
+    def timeline_counts(self, timeline: Timeline) -> TimelineCounts:
+        """Ends, open decisions, ties and disorder on the timelines of the whole log; one pass.
+
+        Raises:
+            LogError: the log has no units or no time.
+        """
+        check_timeline(self.schema)
+        rows = self.canonical.mutate(**{PLACE: ibis.row_number()}) if self.origin.owned else self.canonical
+        table = timelines(rows, self.schema, timeline, self.last)
+        found = self.origin.one(counts_table(table, self.schema, timeline))
+        return TimelineCounts(**{name: int(count or 0) for name, count in found.items()})
+
+    @cached_property
     def reward_moments(self) -> tuple[float, float]:
         """Mean and mean square of all rewards on [0, 1]."""
         reward: Any = self.canonical[REWARD]
@@ -136,6 +177,7 @@ class Log:
         batch_rows: int = 65_536,
         share: float = 1.0,
         by_unit: bool = False,
+        timeline: Timeline | None = None,
         most_per_unit: int | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Streams canonical rows in the order of the source, in memory that does not grow with the rows.
@@ -149,6 +191,7 @@ class Log:
                 where memory does not suffice. No unit is split between two batches, so one that is larger than
                 ``batch_rows`` makes a batch of its own. Rows may then also have the column ``__place``: 0 for a unit's
                 first decision among these rows, 1 for its next.
+            timeline: only with ``by_unit``: rows may then also have what ``timelines`` adds.
             most_per_unit: only with ``by_unit``: how many first decisions of a unit are kept.
 
         Raises:
@@ -161,7 +204,9 @@ class Log:
                 example=most_per_unit,
                 remedy="Pass by_unit=True and most_per_unit ≥ 1.",
             )
-        table = self.part(*parts, share=share)
+        if timeline is not None and not by_unit:
+            raise OptionError("Timelines are streamed unit by unit", remedy="Pass by_unit=True.")
+        table = self.part(*parts, share=share) if timeline is None else self.timelines(timeline, *parts, share=share)
         wanted = list(columns) if columns is not None else [*table.columns, *([PLACE] if by_unit else [])]
         for name in wanted:
             if name not in table.columns and not (by_unit and name == PLACE):
@@ -191,6 +236,7 @@ def read_log(
     unit: str | None = None,
     time: str | None = None,
     decision_id: str | None = None,
+    end: str | None = None,
     ignore: Sequence[str] = (),
     categorical: Sequence[str] = (),
     numeric: Sequence[str] = (),
@@ -208,6 +254,8 @@ def read_log(
         cap_reward: move rewards beyond the bounds to the bounds; the capped reward is what gets certified.
         action, propensity, pmf, unit, time, decision_id: columns of these roles; by default the conventional
             names. ``pmf`` lists the probabilities of all actions in sorted order of the actions.
+        end: the column that flags a decision after which nothing follows that it could have changed, for timelines;
+            never guessed from a name.
         ignore: columns to leave out.
         categorical: integer columns that are names, not numbers.
         numeric: text columns that spell numbers.
@@ -223,7 +271,7 @@ def read_log(
     """
     given = {
         "reward": reward, "reward_range": reward_range, "cap_reward": cap_reward, "action": action,
-        "propensity": propensity, "pmf": pmf, "unit": unit, "time": time, "decision_id": decision_id,
+        "propensity": propensity, "pmf": pmf, "unit": unit, "time": time, "decision_id": decision_id, "end": end,
         "ignore": tuple(ignore) if not isinstance(ignore, str) else ignore,
         "categorical": tuple(categorical) if not isinstance(categorical, str) else categorical,
         "numeric": tuple(numeric) if not isinstance(numeric, str) else numeric,

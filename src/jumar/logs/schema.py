@@ -17,8 +17,9 @@ Action = str | int | bool
 ID, UNIT, HASH, TIME = "__id", "__unit", "__hash", "__time"
 ACTION, PROPENSITY, PMF, REWARD, UNIFORM = "__action", "__propensity", "__pmf", "__reward", "__uniform"
 PLACE = "__place"
+END, WAIT, DISCOUNT, NEXT = "__end", "__wait", "__discount", "__next_"
 METRIC = "__metric_"  # then the metric's position in the order of declaration
-CANONICAL = (ID, UNIT, HASH, TIME, ACTION, PROPENSITY, PMF, REWARD, UNIFORM, PLACE)
+CANONICAL = (ID, UNIT, HASH, TIME, ACTION, PROPENSITY, PMF, REWARD, UNIFORM, PLACE, END, WAIT, DISCOUNT)
 
 MAX_ACTIONS = 10_000
 
@@ -26,7 +27,8 @@ MAX_ACTIONS = 10_000
 class Roles(msgspec.Struct, frozen=True, kw_only=True):
     """Which source column plays which role; None where no column does.
 
-    ``pmf`` lists the probabilities of all actions in the order of ``LogSchema.actions``.
+    ``pmf`` lists the probabilities of all actions in the order of ``LogSchema.actions``; ``end`` flags decisions after
+    which nothing follows that they could have changed.
     """
 
     decision_id: str | None = None
@@ -36,6 +38,7 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True):
     propensity: str | None = None
     pmf: str | None = None
     reward: str | None = None
+    end: str | None = None
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):

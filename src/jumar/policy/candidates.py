@@ -97,6 +97,8 @@ def build_candidates(
     count: int,
     pessimism: float,
     aim: Aim | None = None,
+    *,
+    near: bool = False,
 ) -> Candidates:
     """Choose temperatures, and prices where something costs, on TRAIN rows and export every candidate.
 
@@ -107,6 +109,7 @@ def build_candidates(
         count: how many candidates; fewer come out where an aim rules some out.
         pessimism: κ.
         aim: the cost that each of them has to keep to.
+        near: each deviates half as much as the next, instead of by equal steps.
 
     Raises:
         OptionError: the aim has another number of actions.
@@ -118,7 +121,7 @@ def build_candidates(
     logits, advantage = jax.jit(lambda batch: (learned.outputs(batch)[0], learned.advantage(batch, pessimism)))(rows)
     scale = max(advantage_scale(logits, advantage), SMALLEST_SCALE)
     standard, floor = advantage / scale, jnp.asarray(minimum, jnp.float32)
-    temperatures = temperatures_along(logits, standard, floor, count)
+    temperatures = temperatures_along(logits, standard, floor, count, near=near)
     prices, costs = (0.0,) * len(temperatures), ()
     if aim is not None:
         costs = aim.costs

@@ -77,7 +77,9 @@ def deviation(pmf: Array, other: Array) -> Array:
     return 0.5 * jnp.abs(pmf - other).sum(-1)
 
 
-def temperatures_along(logits: Array, advantage: Array, minimum: Array, count: int) -> tuple[float, ...]:
+def temperatures_along(
+    logits: Array, advantage: Array, minimum: Array, count: int, *, near: bool = False
+) -> tuple[float, ...]:
     """Temperatures at which the deviation from the clone is 1/count, 2/count, … of what greedy would deviate.
 
     The deviation falls as the temperature rises (it is the tail of an exponential family), so bisection finds each.
@@ -86,11 +88,12 @@ def temperatures_along(logits: Array, advantage: Array, minimum: Array, count: i
         logits, advantage: [rows, actions] on TRAIN rows, the advantage standardised.
         minimum: [actions] floor.
         count: how many temperatures.
+        near: …, 1/4, 1/2 of it instead.
 
     Returns:
         Temperatures from the highest (near the clone) to the lowest (greedy within the floor).
     """
-    shares = jnp.arange(1, count) / count
+    shares = 0.5 ** jnp.arange(count - 1, 0, -1) if near else jnp.arange(1, count) / count
     logarithms = _bisect(logits, advantage, minimum, shares)
     return (*(float(f"{np.exp(float(x)):.4g}") for x in logarithms), LOWEST)
 

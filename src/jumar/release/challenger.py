@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from jumar.errors import OptionError
-from jumar.evaluate.claims import Asked, claims_on, several_words
+from jumar.evaluate.asked import Asked, claims_on, several_words
 from jumar.evaluate.gate import Gate, GateResult
 from jumar.logs import read_for
 from jumar.policy import Policy, load_policy

@@ -114,7 +114,7 @@ def _key_figures(summary: RunSummary, scale: words.Scale) -> list[tuple[str, str
     """The figures under the headline: label, figure, and what it is measured in."""
     c = summary.certificate
     metric = words.clean(c.metric, 60)
-    against = f"{metric}, against production" if scale.relative else f"{metric} per decision"
+    against = f"{metric}, against production" if scale.relative else f"{metric} {words.counted_by(c)}"
     figures = []
     if c.estimate is not None:
         figures.append(("Gain, estimated", scale.show(c.estimate), against))
@@ -124,7 +124,7 @@ def _key_figures(summary: RunSummary, scale: words.Scale) -> list[tuple[str, str
         figures.append((label, least, f"with {words.level(c.confidence)} confidence"))
     if c.deviation is not None:
         figures.append(("Decisions changed", words.share(c.deviation.changed), "the others stay as they are"))
-    figures.append(("Production today", words.amount(c.production_value), f"{metric} per decision"))
+    figures.append(("Production today", words.amount(c.production_value), f"{metric} {words.counted_by(c)}"))
     if c.deviation is None:
         figures.append(("Judged on", words.count(c.rows), "decisions kept aside for it"))
     return figures

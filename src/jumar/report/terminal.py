@@ -48,7 +48,7 @@ def verdict_panel(certificate: Certificate) -> Panel:
     if c.deviation is not None:
         figures.add_row("decisions changed", words.share(c.deviation.changed))
     metric = words.clean(c.metric, 60)
-    figures.add_row("production", Text(f"{words.amount(c.production_value)} {metric} per decision"))
+    figures.add_row("production", Text(f"{words.amount(c.production_value)} {metric} {words.counted_by(c)}"))
     judged, units = words.plural(c.rows, "decision"), words.plural(c.units, "unit")
     figures.add_row("judged on", judged if c.units == c.rows else f"{judged} of {units}")
     parts: list[RenderableType] = [Text(words.headline(c), style="bold"), Text(), figures]

@@ -22,6 +22,13 @@ ICONS = {
 }  # fmt: skip
 
 
+def counted_by(certificate: Certificate) -> str:
+    """What gains and values of a certificate are counted by."""
+    if certificate.timeline is None:
+        return "per decision"
+    return f"per unit, discounted {certificate.timeline.discount:g} per {certificate.timeline.horizon}"
+
+
 def clean(text: object, limit: int = 160) -> str:
     """Make a name from a log harmless to read: no control, direction or unpaired characters, bounded length.
 

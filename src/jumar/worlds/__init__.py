@@ -6,5 +6,7 @@ The command line, examples, benchmarks and tests may import this floor; no stage
 
 from jumar.worlds.base import Policy, Summary, World
 from jumar.worlds.notifications import Notifications
+from jumar.worlds.reengagement import Reengagement
+from jumar.worlds.sequential import LongRun, SequentialWorld
 
-__all__ = ["Notifications", "Policy", "Summary", "World"]
+__all__ = ["LongRun", "Notifications", "Policy", "Reengagement", "SequentialWorld", "Summary", "World"]

@@ -1,0 +1,170 @@
+"""The main job with a discount: what a decision does to the unit's later ones is learned and certified, or refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import jumar
+from jumar import cli, fitting
+from jumar.errors import JumarError, LogError, OptionError
+from jumar.improvement import Improvement
+from jumar.logs import timeline_of
+
+DAYS, GRAB = 3, 0.7
+SMALL: dict[str, Any] = {"confidence": 0.99, "members": 2, "candidates": 6, "discount": 0.99, "seed": 1}
+
+
+def table_of(units: int, seed: int = 0, *, matters: bool = True) -> pa.Table:
+    """Whoever is left alone stays fresh, and a fresh one pays most when grabbed; whoever was grabbed is tired for good.
+
+    Grabbing pays more at once, always. All in all it pays to wait for the last of the three days.
+    """
+    rng = np.random.default_rng(seed)
+    fresh = np.ones(units, bool)
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in ("unit", "time", "day", "fresh", "grab", "reward")}
+    for day in range(DAYS):
+        grab = rng.random(units) < GRAB
+        rate = np.where(fresh, np.where(grab, 0.5, 0.2), np.where(grab, 0.1, 0.05)) if matters else np.full(units, 0.3)
+        found = (np.arange(units), np.full(units, 86_400 * day), np.full(units, day), fresh.copy(), grab)
+        for name, values in zip(columns, (*found, (rng.random(units) < rate).astype(float)), strict=True):
+            columns[name].append(values)
+        fresh &= ~grab
+    joined = {name: np.concatenate(values) for name, values in columns.items()}
+    grab = joined.pop("grab")
+    return pa.table(
+        joined
+        | {
+            "noise": rng.normal(size=len(grab)),
+            "decision_id": np.char.add("d", np.arange(len(grab)).astype(str)),
+            "action": np.where(grab, "grab", "wait"),
+            "propensity": np.where(grab, GRAB, 1 - GRAB),
+            "end": joined["day"] == DAYS - 1,
+        }
+    )
+
+
+def value_of(grab_by_day: np.ndarray) -> float:
+    """Expected rewards of a unit, undiscounted, from P(grab) on each day while fresh; tired ones are grabbed."""
+    fresh, total = 1.0, 0.0
+    for grab in grab_by_day:
+        total += fresh * (0.5 * grab + 0.2 * (1 - grab)) + (1 - fresh) * (0.1 * GRAB + 0.05 * (1 - GRAB))
+        fresh *= 1 - grab
+    return total
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    return table_of(8_000)
+
+
+def improve(source: object, **asked: Any) -> Improvement:
+    return jumar.improve(jumar.read_log(source, end="end"), **(SMALL | asked))
+
+
+@pytest.fixture(scope="module")
+def result(table: pa.Table) -> Improvement:
+    return improve(table)
+
+
+def grabs(result: Improvement) -> np.ndarray:
+    """P(grab) of the policy on each day, for a fresh unit."""
+    assert result.policy is not None
+    days = pa.table({"day": np.arange(DAYS), "fresh": np.ones(DAYS, bool), "noise": np.zeros(DAYS)})
+    return np.asarray(result.policy.pmf(days))[:, 0]
+
+
+def test_what_pays_in_the_long_run_is_certified(result: Improvement):
+    certificate = result.certificate
+    assert certificate.verdict == "certified", certificate.reasons
+    now, then = value_of(np.full(DAYS, GRAB)), value_of(grabs(result))
+    assert certificate.production_value == pytest.approx(now, rel=0.05)
+    assert then > now
+    assert certificate.lower_bound is not None
+    assert certificate.lower_bound < then - now
+    assert (certificate.evidence, certificate.rows) == ("unit", DAYS * certificate.pieces)
+    assert certificate.timeline == timeline_of(0.99)
+    assert [(one.kind, one.required) for one in certificate.claims] == [("return", True), ("deviation", False)]
+    assert "per unit, discounted" in certificate.claim
+    assert result.plan is not None
+    assert result.plan.return_cap == pytest.approx(3.0, abs=0.1)
+
+
+def test_who_looks_at_today_alone_learns_the_opposite(table: pa.Table, result: Improvement):
+    today = improve(table, discount=None)
+    assert today.certificate.timeline is None
+    # On the first day a fresh unit should be left alone; the short view grabs it.
+    assert grabs(result)[0] < GRAB - 0.1
+    if today.policy is not None:
+        assert grabs(today)[0] > GRAB
+        assert value_of(grabs(today)) < value_of(np.full(DAYS, GRAB))
+    short = improve(table, discount=0.0)
+    if short.policy is not None:
+        assert grabs(short)[0] > GRAB
+
+
+def test_same_log_same_seed_same_bytes(table: pa.Table, result: Improvement):
+    again = improve(table)
+    assert msgspec.json.encode(again.certificate) == msgspec.json.encode(result.certificate)
+
+
+def test_where_actions_change_nothing_it_is_refused_and_a_canary_is_asked_for():
+    refused = improve(table_of(3_000, 5, matters=False))
+    assert (refused.certificate.verdict, refused.policy) == ("refused", None)
+    assert any(reason.startswith("Unverified: canary required") for reason in refused.certificate.reasons)
+    assert any("per unit" in reason for reason in refused.certificate.reasons)
+
+
+def test_a_learner_that_bootstraps_is_gated_alike(table: pa.Table):
+    found = improve(table, learner="iql", members=1)
+    assert found.certificate.verdict == "certified", found.certificate.reasons
+    assert value_of(grabs(found)) > value_of(np.full(DAYS, GRAB))
+
+
+def test_on_the_command_line(table: pa.Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path, out = tmp_path / "log.parquet", tmp_path / "run"
+    pq.write_table(table, path)
+    words = ["improve", str(path), "--out", str(out), "--confidence", "0.99", "--candidates", "4", "--end", "end"]
+    assert cli.main([*words, "--discount", "0.95", "--per", "day", "--gap", "7d"]) == cli.CERTIFIED
+    said = " ".join(capsys.readouterr().out.split())
+    assert "per unit, discounted 0.95 per day" in said
+    certificate = json.loads((out / "certificate.json").read_bytes())
+    assert certificate["timeline"] == {"discount": 0.95, "per": 86_400.0, "gap": 604_800.0}
+    assert "discounted 0.95 per day" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"discount": 1.0}, "from 0 to below 1"),
+        ({"discount": float("nan")}, "from 0 to below 1"),
+        ({"per": "fortnight"}, "takes a time"),
+        ({"discount": None, "per": "day"}, "needs a discount"),
+        ({"discount": None, "learner": "cql"}, "takes a discount"),
+        ({"learner": "direct"}, "does not look ahead"),
+        ({"budget": "grab=0.5"}, "only the reward itself"),
+        ({"reduce": ["grab=0.1"]}, "only the reward itself"),
+    ],
+)
+def test_what_cannot_be_asked(table: pa.Table, asked: dict[str, Any], words: str):
+    with pytest.raises(OptionError, match=words):
+        improve(table.slice(0, 3_000), **asked)
+
+
+@pytest.mark.parametrize("missing", ["unit", "time", "propensity"])
+def test_what_a_log_needs(table: pa.Table, missing: str):
+    with pytest.raises((LogError, JumarError), match=f"no {missing}|logged propensities"):
+        improve(table.drop_columns([missing]))
+
+
+def test_the_command_line_knows_every_learner():
+    command: Any = cli.improve
+    assert set(re.findall(r"['\"]([a-z0-9-]+)['\"]", command.__annotations__["learner"])) == set(fitting.LEARNERS)
