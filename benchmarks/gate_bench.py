@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a cache of compiled programs speaks of processor features
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # processes share the cores; threads would only wait for each other
 
 import argparse

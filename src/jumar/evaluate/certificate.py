@@ -137,9 +137,9 @@ class Certificate(Record, frozen=True, kw_only=True):
 
     Gains and values are in units of the reward, per decision; with a discount, per unit: discounted rewards above their
     lower bound, of which no more than ``return_cap`` counts. Relative figures are fractions of ``production_value``
-    (None where that is not positive). ``claims`` holds all that was tested, the paired gain first, ``guardrails`` those of
-    them on other metrics. ``evidence`` says what counted as one piece of evidence, ``pieces``
-    how many there were, ``boosted`` that most of the capital was bet by the booster.
+    (None where that is not positive). ``claims`` holds all that was tested, the paired gain first, ``guardrails`` those
+    of them on other metrics. ``evidence`` says what counted as one piece of evidence, ``pieces`` how many there were,
+    ``boosted`` that most of the capital was bet by the booster.
     """
 
     verdict: Literal["certified", "refused", "conditional"]
