@@ -92,6 +92,34 @@ class FitResult:
     updates: int = 0
 
 
+@dataclass(frozen=True)
+class CompiledFit:
+    """The programs of one fit, for rounds that go on with the same loss on other columns.
+
+    Attributes:
+        config: with batches no larger than a piece.
+        restore: from a vector to parameters.
+        optimiser: of the vector.
+        run: makes the updates of one call; ``measure``: the held-out loss of the running average.
+    """
+
+    config: FitConfig
+    restore: Callable[[Array], Params]
+    optimiser: optax.GradientTransformation
+    run: Callable[..., Any]
+    measure: Callable[..., tuple[Array, Params]]
+
+    @classmethod
+    def of(
+        cls, loss: Loss, params: Params, chunks: Chunks, config: FitConfig, target: Target | None = None
+    ) -> CompiledFit:
+        """Programs for parameters of this shape; they are compiled when first run."""
+        config = replace(config, batch_rows=min(config.batch_rows, chunks.rows))
+        optimiser, restore = make_optimiser(config), _flattened(params)[1]
+        run = jax.jit(partial(_run, loss, optimiser, config, target, restore), donate_argnums=0)
+        return cls(config, restore, optimiser, run, jax.jit(partial(_measure, loss, restore)))
+
+
 def fit(
     loss: Loss,
     params: Params,
@@ -100,6 +128,7 @@ def fit(
     config: FitConfig,
     progress: Progress | None = None,
     target: Target | None = None,
+    compiled: CompiledFit | None = None,
 ) -> FitResult:
     """Minimise a loss by AdamW on random batches and keep the running average that was best on held-out rows.
 
@@ -114,18 +143,17 @@ def fit(
         config: length and speed.
         progress: called with the share done and the held-out loss.
         target: how the target network follows, for a loss that takes one.
+        compiled: the programs of this loss and config, where there are some already.
 
     Raises:
         JumarError: with a target, when a parameter or the held-out loss is no longer finite.
     """
-    config = replace(config, batch_rows=min(config.batch_rows, chunks.rows))
+    programs = compiled or CompiledFit.of(loss, params, chunks, config, target)
+    config, optimiser = programs.config, programs.optimiser
     per_chunk = max(1, chunks.rows // config.batch_rows - 1)
     per_call = max(1, config.updates // config.evaluations)
     rounds = -(-per_call // per_chunk)  # over a small piece, so that looks are no more frequent than asked for
-    optimiser = make_optimiser(config)
-    flat, restore = _flattened(params)
-    run = jax.jit(partial(_run, loss, optimiser, config, target, restore), donate_argnums=0)
-    measure = jax.jit(partial(_measure, loss, restore))
+    flat = _flattened(params)[0]
     state = {"params": flat, "average": flat, "optimiser": optimiser.init(flat), "step": 0}
     state = jax.tree.map(jnp.array, state | ({} if target is None else {"target": flat}))
     rng = np.random.default_rng(config.seed)
@@ -133,9 +161,9 @@ def fit(
     while True:
         for chunk in chunks.visit(rng):
             for starts in _block_starts(chunks.rows, config.batch_rows, per_call, rounds, rng):
-                state = run(state, chunk, starts)
+                state = programs.run(state, chunk, starts)
                 best.updates += per_call
-                look, average = measure(state, held_out)
+                look, average = programs.measure(state, held_out)
                 best.history.append(float(look))
                 if target is not None or best.history[-1] < best.loss:
                     best.loss, best.params, stale = best.history[-1], average, 0

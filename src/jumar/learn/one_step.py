@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -28,9 +28,9 @@ from jumar.features.vectors import init_tables, vector_width, vectors
 from jumar.learn import losses
 from jumar.learn.data import Columns
 from jumar.learn.learned import Preference, pessimistic_advantage
-from jumar.learn.loop import Batch, Chunks, FitConfig, FitResult, Params, Progress, fit, part_of
+from jumar.learn.loop import Batch, Chunks, CompiledFit, FitConfig, FitResult, Loss, Params, Progress, fit, part_of
 from jumar.learn.networks import apply_stack, init_stack
-from jumar.learn.transitions import ReturnTally, average_return, return_targets
+from jumar.learn.transitions import ReturnTally, average_return, return_targets, standardised
 
 LEVEL_ROWS = 65_536
 SETTLED = 0.005  # standard deviations by which the mean return still moves from round to round
@@ -126,7 +126,7 @@ def fit_one_step(
     def fit_clone(progress: Progress | None) -> FitResult:
         return fit(clone_loss, clone_start, chunks, held_out, config.clone_fit, progress)
 
-    def value_loss(mean: float, scale: float, group: Params, batch: Batch) -> Array:
+    def value_loss(group: Params, batch: Batch) -> Array:
         level, preference = level_and_preference(spec, group, batch)
         production = known_production(batch, actions)
         if production is None:
@@ -146,19 +146,17 @@ def fit_one_step(
         value, mean, scale = _fit_on_timelines(value_loss, value_start, chunks, held_out, sought, config, rest)
     elif known_production(held_out, actions) is None:
         clone = fit_clone(part_of(progress, 0.0, 0.3))
-        loss = partial(value_loss, mean, scale)
-        value = fit(loss, value_start, chunks, held_out, config.value_fit, part_of(progress, 0.3, 1.0))
+        value = fit(value_loss, value_start, chunks, held_out, config.value_fit, part_of(progress, 0.3, 1.0))
     else:  # the value does not need the clone, so both are fitted at once, each on a core of its own
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(fit_clone, None)
-            loss = partial(value_loss, mean, scale)
-            value = fit(loss, value_start, chunks, held_out, config.value_fit, progress)
+            value = fit(value_loss, value_start, chunks, held_out, config.value_fit, progress)
             clone = waiting.result()
     return OneStep(spec, actions, clone.params, value.params, mean, scale, clone, value)
 
 
 def _fit_on_timelines(
-    loss: Callable[[float, float, Params, Batch], Array],
+    loss: Loss,
     start: Params,
     chunks: Chunks,
     held_out: Batch,
@@ -177,26 +175,37 @@ def _fit_on_timelines(
 
     def first(columns: Columns) -> Columns:
         value = np.full((len(columns["reward"]), config.members), guess, np.float32)
-        return tally.see(return_targets(columns, value, 1.0))
+        return return_targets(columns, value, 1.0)
 
-    chunks.extend(first)
+    chunks.extend(lambda columns: tally.see(first(columns)))
     mean, scale = tally.mean, max(tally.deviation, 1e-9)
-    rows = {**held_out, **first(known)}
-    result = fit(partial(loss, mean, scale), start, chunks, rows, config.value_fit, part_of(progress, 0.0, 0.5))
+    chunks.extend(lambda columns: {"target": (columns["target"] - mean) / scale})
+    rows = {**held_out, **standardised(first(known), mean, scale)}
+    programs = CompiledFit.of(loss, start, chunks, config.value_fit)
+    fit_again = partial(fit, loss, chunks=chunks, config=config.value_fit, compiled=programs)
+    result = fit_again(params=start, held_out=rows, progress=part_of(progress, 0.0, 0.5))
     for place in range(config.rounds):
-        params, before, tally = result.params, tally.mean, ReturnTally()
-
-        def again(columns: Columns, params: Params = params, tally: ReturnTally = tally) -> Columns:
-            return tally.see(return_targets(columns, mean + scale * level_of(params, columns), config.mix))
-
+        before, tally = tally.mean, ReturnTally()
+        again = partial(_formed_anew, partial(level_of, result.params), tally, mean, scale, config.mix)
         chunks.extend(again)
         rows = {**held_out, **again(known)}
-        shorter = replace(config.value_fit, updates=max(config.value_fit.updates // 2, 1))
         told = part_of(progress, 0.5 + 0.5 * place / config.rounds, 0.5 + 0.5 * (place + 1) / config.rounds)
-        result = fit(partial(loss, mean, scale), params, chunks, rows, shorter, told)
+        result = fit_again(params=result.params, held_out=rows, progress=told)
         if abs(tally.mean - before) <= SETTLED * scale:
             break
     return result, mean, scale
+
+
+def _formed_anew(
+    level_of: Callable[[Columns], NDArray[np.float32]],
+    tally: ReturnTally,
+    mean: float,
+    scale: float,
+    mix: float,
+    columns: Columns,
+) -> Columns:
+    """λ-returns with the values of a fit, standardised."""
+    return standardised(tally.see(return_targets(columns, mean + scale * level_of(columns), mix)), mean, scale)
 
 
 def _level_of(spec: FeatureSpec, group: Params, columns: Columns) -> NDArray[np.float32]:
@@ -240,8 +249,8 @@ def known_production(batch: Batch, actions: int) -> Array | None:
 
 
 def value_target(batch: Batch, mean: float, scale: float) -> Array:
-    """What values are regressed on: standardised rewards [rows], on timelines each member's returns [members, rows]."""
-    return ((batch["target"].T if "target" in batch else batch["reward"]) - mean) / scale
+    """What values are regressed on, standardised: rewards [rows], on timelines returns [members, rows]."""
+    return batch["target"].T if "target" in batch else (batch["reward"] - mean) / scale
 
 
 def init_group(

@@ -38,6 +38,11 @@ def return_targets(columns: Columns, value: NDArray[np.floating], mix: float) ->
     return {"target": found.astype(np.float32), "observed": observed(gamma)}
 
 
+def standardised(columns: Columns, mean: float, scale: float) -> Columns:
+    """The columns with ``target`` in units of the fit."""
+    return {**columns, "target": ((columns["target"] - mean) / scale).astype(np.float32)}
+
+
 def average_return(columns: Columns) -> float:
     """Production's value of an average state, from averages alone: r̄/(1 − γ̄) where it is known what followed."""
     known = ~np.isnan(columns["gamma"])
