@@ -15,9 +15,10 @@ import pytest
 
 import jumar
 from jumar import cli, fitting
-from jumar.errors import JumarError, LogError, OptionError
+from jumar.errors import JumarError, LogError, OptionError, PolicyError
 from jumar.improvement import Improvement
 from jumar.logs import timeline_of
+from jumar.release import Gates
 
 DAYS, GRAB = 3, 0.7
 SMALL: dict[str, Any] = {"confidence": 0.99, "members": 2, "candidates": 6, "discount": 0.99, "seed": 1}
@@ -168,3 +169,15 @@ def test_what_a_log_needs(table: pa.Table, missing: str):
 def test_the_command_line_knows_every_learner():
     command: Any = cli.improve
     assert set(re.findall(r"['\"]([a-z0-9-]+)['\"]", command.__annotations__["learner"])) == set(fitting.LEARNERS)
+
+
+def test_a_policy_of_returns_is_not_mistaken_for_one_of_rewards(table: pa.Table, result: Improvement, tmp_path: Path):
+    assert result.policy is not None
+    assert result.policy.card.timeline == timeline_of(0.99)
+    result.policy.save(tmp_path / "policy")
+    found = jumar.evaluate(tmp_path / "policy", jumar.read_log(table, end="end"))
+    mean = float(np.asarray(table["reward"]).mean())
+    assert found.dm.value == pytest.approx(mean)
+    assert any("learned with a discount" in note for note in found.notes)
+    with pytest.raises(PolicyError, match="learned with a discount"):
+        Gates(tmp_path / "gates").open(tmp_path / "policy", table, rows_planned=1_000, rows_most=2_000)

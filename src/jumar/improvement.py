@@ -211,7 +211,7 @@ def improve(
         clone = _check_clone(log, scored, confidence)
     with clock.stage("gate") as tell:
         result = run_gate(log, field, plan, lambda rows: tell(rows / max(gate_rows, 1))).result()
-    policy = None if result.released is None else _policy(log, prepared, field, result.released)
+    policy = None if result.released is None else _policy(log, prepared, field, result.released, timeline)
     certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256, counting.note)
     summary = _summary(log, certificate, findings, clock, result, clone)
     changes: dict[str, Any] = {"frontier": frontier_on(log, claims, scored, path, plan, result.released, ranking)}
@@ -329,7 +329,7 @@ def _check_clone(log: Log, scored: Scored, confidence: float) -> CloneCheck:
     )
 
 
-def _policy(log: Log, prepared: Prepared, field: Contestants, k: int) -> Policy:
+def _policy(log: Log, prepared: Prepared, field: Contestants, k: int, timeline: Timeline | None) -> Policy:
     """The released candidate as an artifact."""
     other = field.policy(k)
     if other is not None:
@@ -350,6 +350,7 @@ def _policy(log: Log, prepared: Prepared, field: Contestants, k: int) -> Policy:
         jumar_version=VERSION,
         price=path.prices[place],
         costs=list(path.costs),
+        timeline=timeline,
     )
     return Policy(card, path.models[place])
 

@@ -187,6 +187,8 @@ def _judge(
 ) -> tuple[Estimator, np.ndarray, list[ClaimEvidence]]:
     """The estimator's sums, the weights, and the evidence of every claim, of one batch."""
     pmf, clone, q = scorer.run(read_blocks(batch, policy.card.features))
+    if policy.card.timeline is not None:
+        q = np.full_like(q, log.reward_moments[0])
     action = np.asarray(batch.column("__action")).astype(np.int64)[:, None]
     mu = logged_or_estimated(batch, clone, action[:, 0])
     w = np.take_along_axis(pmf, action, axis=1)[:, 0] / mu
@@ -236,6 +238,11 @@ def _evaluation(
         f"Switch-DR trusts that model where weights exceed {estimator.tau:g}, and DRos the more of it the larger a "
         f"weight is, half at {estimator.lam**0.5:g}: where it is wrong there, their intervals do not know it."
     )
+    if policy.card.timeline is not None:
+        notes.append(
+            "The policy was learned with a discount and values what follows. Estimated here is each decision's own reward; "
+            "the mean reward stands in for a prediction of it."
+        )
     notes.append("Claims are tested decision by decision, without the audits of a gate: a test, and no certificate.")
     notes.append(
         "On the log that a policy was certified on, its certificate counts: these figures were not fixed before."

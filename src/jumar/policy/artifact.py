@@ -25,7 +25,7 @@ from jumar.errors import PolicyError
 from jumar.features.raw import read_blocks
 from jumar.features.spec import FeatureSpec
 from jumar.files import replacing
-from jumar.logs import Log, LogSchema, read_for, scoring_batches
+from jumar.logs import Log, LogSchema, Timeline, read_for, scoring_batches
 from jumar.policy.sampling import draw
 from jumar.policy.scorer import Scorer, in_order
 
@@ -47,6 +47,7 @@ class PolicyCard(msgspec.Struct, frozen=True, kw_only=True):
         minimum: [actions] exploration floor.
         price: ν, what a unit of cost was charged on the reward's [0, 1] scale; 0 where nothing costs.
         costs: [actions] of each action; empty where nothing costs.
+        timeline: the discount of what follows, where it was learned with one; the graph's values are then returns.
         train_rows, train_units_below: what it was fitted on: how many rows, and the share of the hash range.
         model_sha256: hash of ``policy.onnx``.
         jumar_version: who wrote it.
@@ -67,6 +68,7 @@ class PolicyCard(msgspec.Struct, frozen=True, kw_only=True):
     jumar_version: str
     price: float = 0.0
     costs: list[float] = []
+    timeline: Timeline | None = None
     card_sha256: str = ""
 
 

@@ -51,6 +51,12 @@ def checked_log(policy: Policy, log: Log) -> datetime.datetime:
         PolicyError: the policy was fitted under another split of the units.
         ReleaseError: an audit of the log blocks.
     """
+    if policy.card.timeline is not None:
+        raise PolicyError(
+            "The policy was learned with a discount, and a challenger is judged by each decision's own reward",
+            example=f"{policy.card.timeline.discount:g} per {policy.card.timeline.horizon}",
+            remedy="Let 'jumar improve' judge it along timelines, and release it to a small share of units first.",
+        )
     if policy.card.train_units_below != PARTS["gate"][0]:
         raise PolicyError(
             "The policy was fitted under another split of the units than this version knows",
