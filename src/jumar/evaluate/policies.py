@@ -240,8 +240,8 @@ def _evaluation(
     )
     if policy.card.timeline is not None:
         notes.append(
-            "The policy was learned with a discount and values what follows. Estimated here is each decision's own reward; "
-            "the mean reward stands in for a prediction of it."
+            "The policy was learned with a discount and values what follows. Estimated here is each decision's own "
+            "reward; the mean reward stands in for a prediction of it."
         )
     notes.append("Claims are tested decision by decision, without the audits of a gate: a test, and no certificate.")
     notes.append(
