@@ -40,9 +40,10 @@ bench-gate: $(VENV)/dev
 	$(BIN)/python benchmarks/gate_bench.py --store
 	$(BIN)/python benchmarks/gate_bench.py --write-docs
 
-# The whole of jumar improve on 2,000 small worlds without anything to gain: forty minutes on two cores.
+# The whole of jumar improve on 3,000 small worlds without anything to gain: an hour on two cores.
 bench-pipeline: $(VENV)/dev
 	$(BIN)/python benchmarks/gate_bench.py --pipeline --store
+	$(BIN)/python benchmarks/gate_bench.py --ahead --store
 	$(BIN)/python benchmarks/gate_bench.py --write-docs
 
 $(VENV)/bin/python:

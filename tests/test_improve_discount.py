@@ -67,8 +67,8 @@ def table() -> pa.Table:
     return table_of(8_000)
 
 
-def improve(source: object, **asked: Any) -> Improvement:
-    return jumar.improve(jumar.read_log(source, end="end"), **(SMALL | asked))
+def improve(source: object, end: str | None = "end", **asked: Any) -> Improvement:
+    return jumar.improve(jumar.read_log(source, end=end), **(SMALL | asked))
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +181,18 @@ def test_a_policy_of_returns_is_not_mistaken_for_one_of_rewards(table: pa.Table,
     assert any("learned with a discount" in note for note in found.notes)
     with pytest.raises(PolicyError, match="learned with a discount"):
         Gates(tmp_path / "gates").open(tmp_path / "policy", table, rows_planned=1_000, rows_most=2_000)
+
+
+def test_rewards_that_are_all_alike_still_tell_long_from_short(table: pa.Table):
+    place = table.schema.get_field_index("reward")
+    alike = table.set_column(place, "reward", pa.array(np.ones(len(table)))).slice(0, 6_000)
+    assert "nothing can be better" in " ".join(improve(alike, discount=None).certificate.reasons)
+    # Every unit has one decision here, so no policy can change anything; but that takes a gate to say.
+    certificate = improve(alike).certificate
+    assert certificate.verdict == "refused"
+    assert certificate.pieces > 0
+
+
+def test_what_was_found_on_timelines_is_said(table: pa.Table):
+    certificate = improve(table.drop_columns(["end"]).slice(0, 6_000), end=None, discount=0.9).certificate
+    assert any("are open: the log ends" in reason for reason in certificate.reasons)

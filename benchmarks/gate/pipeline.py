@@ -2,7 +2,7 @@
 
 In: how many worlds. Out: how often a policy is released that is no better, at 95% and at 99%; the negative control
 judges the same candidates on rows that helped to choose them. ``gate_bench.py --pipeline`` runs it: a command of its
-own, because every world is a whole job.
+own, because every world is a whole job. ``--ahead`` runs it with a discount, on users decided about four times.
 
 All worlds of a kind have the same units, contexts and sum of rewards among the rows that are fitted on, so that what
 was compiled for the first one is found again for the others. Actions and rewards of the rows that judge are drawn
@@ -28,9 +28,10 @@ from gate.tables import Table, rate
 from table import Row
 
 KINDS = ("action irrelevant", "production is best", "rare reward", "users differ", "an arm for good")
+AHEAD, DISCOUNT = ("what follows",), 0.9
 CONFIDENCES = (0.95, 0.99)
 ROWS, USER_ROWS = 3_000, 4
-WORLDS, QUICK_WORLDS, WORLDS_PER_TASK = 2_000, 20, 8
+WORLDS, AHEAD_WORLDS, QUICK_WORLDS, WORLDS_PER_TASK = 2_000, 1_000, 20, 8
 ACTIONS, LETTERS = np.array(["hold", "send"]), np.array(["a", "b", "c", "d"])
 
 
@@ -78,8 +79,8 @@ def world(kind: str, seed: int) -> World:
     """One small world; contexts are two features with four values each."""
     from jumar.logs.split import PARTS
 
-    rng, fixed = np.random.default_rng([11, KINDS.index(kind), seed]), np.random.default_rng(0)
-    places = USER_ROWS if kind in ("users differ", "an arm for good") else 1
+    rng, fixed = np.random.default_rng([11, (*KINDS, *AHEAD).index(kind), seed]), np.random.default_rng(0)
+    places = USER_ROWS if kind in ("users differ", "an arm for good", *AHEAD) else 1
     users = ROWS // places
     user = np.repeat(np.arange(users), places)
     context = fixed.integers(0, 16, size=ROWS)  # production looks at x = context // 4, rewards at y = context % 4
@@ -107,6 +108,8 @@ def world(kind: str, seed: int) -> World:
         "propensity": production[context, action],
         "reward": reward,
     }
+    if kind in AHEAD:
+        columns["time"] = np.tile(86_400 * np.arange(places), users)
     contexts = pa.table({"x": LETTERS[np.arange(16) // 4], "y": LETTERS[np.arange(16) % 4]})
     share = np.bincount(context[gate], minlength=16) / gate.sum()
     return World(pa.table(columns), contexts, share, production, value)
@@ -135,13 +138,16 @@ def judge(kind: str, seed: int) -> Judged:
 
     one = world(kind, seed)
     log = jumar.read_log(one.log, unit="user", reward="reward", reward_range=(0, 1))
+    asked: dict[str, Any] = {"discount": DISCOUNT} if kind in AHEAD else {}
     false = []
     result = None
     for confidence in CONFIDENCES:
         if false and not false[-1]:
             false.append(False)
             continue
-        again = jumar.improve(log, confidence=confidence)  # one seed of the fit: it is part of what is compiled
+        again = jumar.improve(
+            log, confidence=confidence, **asked
+        )  # one seed of the fit: it is part of what is compiled
         result = result or again
         false.append(again.policy is not None and one.gain(again.policy) <= 1e-9)
     assert result is not None
@@ -168,33 +174,34 @@ def run(cache: str, kept: str, kind: str, first: int, count: int) -> list[Judged
     return judged
 
 
-def table(quick: bool, workers: int, kept: str | None = None) -> tuple[Table, list[Row]]:
+def table(quick: bool, workers: int, kept: str | None = None, *, ahead: bool = False) -> tuple[Table, list[Row]]:
     """All worlds, and what became of them; with a folder ``kept`` an interrupted run is taken up again."""
-    each = -(-(QUICK_WORLDS if quick else WORLDS) // len(KINDS))
+    kinds = AHEAD if ahead else KINDS
+    each = -(-(QUICK_WORLDS if quick else AHEAD_WORLDS if ahead else WORLDS) // len(kinds))
     size = min(WORLDS_PER_TASK, each)
     with tempfile.TemporaryDirectory() as cache:
         Path(kept or cache).mkdir(parents=True, exist_ok=True)
         tasks = [
             (cache, kept or cache, kind, first, min(size, each - first))
             for first in range(0, each, size)
-            for kind in KINDS
+            for kind in kinds
         ]
         worlds = [one for some in on_all_cores(run, tasks, workers) for one in some]
-    return _as_table(worlds), targets(worlds, quick)
+    return _as_table(worlds, ahead=ahead), targets(worlds, quick)
 
 
-def _as_table(worlds: Sequence[Judged]) -> Table:
+def _as_table(worlds: Sequence[Judged], *, ahead: bool = False) -> Table:
     rows = []
-    for kind in (*KINDS, "all"):
+    for kind in AHEAD if ahead else (*KINDS, "all"):
         some = [one for one in worlds if kind in (one.kind, "all")]
         figures = [rate(sum(one.false[at] for one in some), len(some)) for at in range(len(CONFIDENCES))]
         control = [f"{sum(one.control[at] for one in some) / len(some):.1%}" for at in range(len(CONFIDENCES))]
         rows.append([kind, f"{len(some):,}", f"{sum(one.reached for one in some) / len(some):.0%}", *figures, *control])
     head = ["world", "runs", "gate reached", *(f"released at {one:.0%}" for one in CONFIDENCES),
             *(f"own validation rows, {one:.0%}" for one in CONFIDENCES)]  # fmt: skip
-    return Table(
-        "pipeline", f"jumar improve on {ROWS:,} decisions: releases of policies that are no better", head, rows
-    )
+    name, words = ("ahead", f" --discount {DISCOUNT:g}") if ahead else ("pipeline", "")
+    title = f"jumar improve{words} on {ROWS:,} decisions: releases of policies that are no better"
+    return Table(name, title, head, rows)
 
 
 def targets(worlds: Sequence[Judged], quick: bool) -> list[Row]:

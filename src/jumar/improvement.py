@@ -186,7 +186,7 @@ def improve(
     others = [(_name_of(one), one if isinstance(one, Policy) else load_policy(one)) for one in candidate]
     clock = _Clock(progress)
     with clock.stage("audit"):
-        findings = audit(log)
+        findings = audit(log, ahead=timeline is not None)
         counting, horizon, claims = judged_on(log, findings, evidence, asked, timeline)
     gate_rows = log.rows_in("gate")
     reasons = _hopeless(log, findings, confidence, log.rows_in("fit"), gate_rows)
@@ -211,8 +211,9 @@ def improve(
         clone = _check_clone(log, scored, confidence)
     with clock.stage("gate") as tell:
         result = run_gate(log, field, plan, lambda rows: tell(rows / max(gate_rows, 1))).result()
+    notes = [*([counting.note] if counting.note else []), *(horizon.counts.sentences if horizon else [])]
     policy = None if result.released is None else _policy(log, prepared, field, result.released, timeline)
-    certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256, counting.note)
+    certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256, notes)
     summary = _summary(log, certificate, findings, clock, result, clone)
     changes: dict[str, Any] = {"frontier": frontier_on(log, claims, scored, path, plan, result.released, ranking)}
     if result.released is not None and policy is not None:

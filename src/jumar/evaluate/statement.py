@@ -47,7 +47,7 @@ ONCE = "The rows of the gate were used for this one attempt and chose nothing be
 
 
 def certificate_of(
-    log: Log, plan: GatePlan, result: GateResult, policy_sha256: str | None, note: str = ""
+    log: Log, plan: GatePlan, result: GateResult, policy_sha256: str | None, notes: Sequence[str] = ()
 ) -> Certificate:
     """Put a gate's result into words and figures, in units of the reward.
 
@@ -56,7 +56,7 @@ def certificate_of(
         plan: frozen before.
         result: what the gate says.
         policy_sha256: hash of the released graph.
-        note: what to know about how evidence was counted.
+        notes: what to know about how evidence was counted, and what was found on timelines.
     """
     released = None if result.released is None else result.walk[result.released]
     production = result.production_value
@@ -77,7 +77,7 @@ def certificate_of(
         deviation=released.deviation if released else None,
         gamma=result.gamma,
         audits=result.findings,
-        reasons=[*result.reasons, *([note] if note else [])],
+        reasons=[*result.reasons, *notes],
         assumptions=assumptions_of(log, estimated=plan.estimated_propensities, plan=plan),
         evidence=plan.evidence,
         pieces=result.pieces,

@@ -30,8 +30,12 @@ SAMPLE_ROWS = 200_000
 _FEW_ROWS = 1_000
 
 
-def audit(log: Log) -> list[Finding]:
+def audit(log: Log, *, ahead: bool = False) -> list[Finding]:
     """All findings about a log, in the order a person would ask.
+
+    Args:
+        log: the log.
+        ahead: what follows a decision is to count, too: rewards that are all alike then still tell long from short.
 
     Raises:
         LogError: the source broke off.
@@ -46,7 +50,7 @@ def audit(log: Log) -> list[Finding]:
         support(log, tally),
         *persistence(log, sample),
         *overlap(log, sample),
-        rewards(log),
+        rewards(log, ahead=ahead),
         missing(log),
         duplicates(log),
         knows_the_reward(log, sample),
@@ -148,7 +152,7 @@ def roles(log: Log) -> Finding:
     )
 
 
-def rewards(log: Log) -> Finding:
+def rewards(log: Log, *, ahead: bool = False) -> Finding:
     """Where the rewards lie between their bounds."""
     schema, r = log.schema, log.part()[REWARD]
     row = log.origin.one(
@@ -179,7 +183,12 @@ def rewards(log: Log) -> Finding:
             f"{row['at_high']:.1%} at the upper."
         ),
     )
-    if row["low"] == row["high"]:
+    if row["low"] == row["high"] and ahead:
+        verdict, sentence = (
+            "warning",
+            f"Every reward is {low:.4g}: a policy can only be better by how many of them follow.",
+        )
+    elif row["low"] == row["high"]:
         verdict, sentence = (
             "blocked",
             f"Every reward is {low:.4g}, so nothing can be better than anything else.",
