@@ -95,6 +95,7 @@ def test_what_pays_in_the_long_run_is_certified(result: Improvement):
     assert certificate.timeline == timeline_of(0.99)
     assert [(one.kind, one.required) for one in certificate.claims] == [("return", True), ("deviation", False)]
     assert "per unit, discounted" in certificate.claim
+    assert result.summary.frontier is None
     assert result.plan is not None
     assert result.plan.return_cap == pytest.approx(3.0, abs=0.1)
 

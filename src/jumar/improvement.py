@@ -215,7 +215,9 @@ def improve(
     policy = None if result.released is None else _policy(log, prepared, field, result.released, timeline)
     certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256, notes)
     summary = _summary(log, certificate, findings, clock, result, clone)
-    changes: dict[str, Any] = {"frontier": frontier_on(log, claims, scored, path, plan, result.released, ranking)}
+    changes: dict[str, Any] = {}
+    if timeline is None:  # cost against the value of the decision itself, which is not what a discount is about
+        changes["frontier"] = frontier_on(log, claims, scored, path, plan, result.released, ranking)
     if result.released is not None and policy is not None:
         pmf = scored.pmf[:, result.released].astype(np.float64)
         changes["change"] = summarise_change(log.schema.actions, scored.clone, pmf, scored.blocks, path.spec)
