@@ -34,6 +34,9 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/founding.py
 	$(BIN)/python benchmarks/small_gain.py
 	$(BIN)/python benchmarks/learners.py
+	$(BIN)/python benchmarks/reengagement.py
+	$(BIN)/python benchmarks/environments.py
+	$(BIN)/python benchmarks/timelines.py
 
 # False releases, a year, power, audits, speed: thirty minutes on two cores; then the documents quote what was measured.
 bench-gate: $(VENV)/dev
