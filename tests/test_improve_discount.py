@@ -197,3 +197,21 @@ def test_rewards_that_are_all_alike_still_tell_long_from_short(table: pa.Table):
 def test_what_was_found_on_timelines_is_said(table: pa.Table):
     certificate = improve(table.drop_columns(["end"]).slice(0, 6_000), end=None, discount=0.9).certificate
     assert any("are open: the log ends" in reason for reason in certificate.reasons)
+
+
+def test_arms_that_are_kept_are_refused_along_timelines():
+    """One draw for each unit: its weight would be multiplied with itself, and certify what is not there."""
+    rng = np.random.default_rng(0)
+    units, arm = 3_000, rng.random(3_000) < 0.5
+    columns = {
+        "unit": np.repeat(np.arange(units), DAYS),
+        "time": np.tile(86_400 * np.arange(DAYS), units),
+        "noise": rng.normal(size=units * DAYS),
+        "decision_id": np.char.add("d", np.arange(units * DAYS).astype(str)),
+        "action": np.where(np.repeat(arm, DAYS), "grab", "wait"),
+        "propensity": np.full(units * DAYS, 0.5),
+        "reward": (rng.random(units * DAYS) < 0.3).astype(float),
+    }
+    certificate = improve(pa.table(columns), end=None).certificate
+    assert (certificate.verdict, certificate.pieces) == ("refused", 0)
+    assert any("along a timeline every decision must have been drawn afresh" in why for why in certificate.reasons)

@@ -142,6 +142,21 @@ def counting_units(log: Log, findings: Sequence[Finding]) -> Counting:
     return Counting(most, sizes.count, kept, not drifts, note)
 
 
+def tied_together(findings: Sequence[Finding]) -> list[str]:
+    """Why a log cannot be judged along timelines: products of weights need fresh draws, and rewards that are over.
+
+    Args:
+        findings: of the audit. Where an arm is kept, its second draw was none, and its weight must not count twice;
+            where a reward is helped by the next decision, the weights before it do not reach far enough.
+    """
+    return [
+        f"{finding.sentence} With a discount that is not enough: along a timeline every decision must have been drawn "
+        "afresh, and every reward be over before the next draw."
+        for finding in findings
+        if finding.figures.get("by_unit")
+    ]
+
+
 def judged_on(
     log: Log, findings: Sequence[Finding], choice: EvidenceChoice, asked: Asked, timeline: Timeline | None
 ) -> tuple[Counting, Horizon | None, list[Claim]]:

@@ -25,6 +25,7 @@ from jumar.attempt import (
     frontier_on,
     judged_on,
     plan_of,
+    tied_together,
 )
 from jumar.errors import OptionError
 from jumar.evaluate import (
@@ -190,6 +191,7 @@ def improve(
         counting, horizon, claims = judged_on(log, findings, evidence, asked, timeline)
     gate_rows = log.rows_in("gate")
     reasons = _hopeless(log, findings, confidence, log.rows_in("fit"), gate_rows)
+    reasons += [] if reasons or timeline is None else tied_together(findings)
     if reasons:
         certificate = refusal_before_gate(log, claims, findings, reasons, confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock))
