@@ -121,7 +121,7 @@ def ours(environment: str, table: pa.Table, seed: int, updates: int) -> dict[str
     from jumar.features import Blocks
     from jumar.learn import FitConfig, OneStepConfig, fit_one_step, learners
     from jumar.learn.prepare import prepare
-    from jumar.learn.transitions import transitions
+    from jumar.learn.transitions import look_ahead
     from jumar.logs import timeline_of
     from jumar.policy.candidates import build_candidates
 
@@ -134,9 +134,7 @@ def ours(environment: str, table: pa.Table, seed: int, updates: int) -> dict[str
     config = OneStepConfig(members=5, hidden=HIDDEN, clone_hidden=HIDDEN, clone_fit=fit, value_fit=fit, seed=seed)
     base = fit_one_step(prepared.spec, actions, prepared.chunks, prepared.held_out, moments, config)
     made = [("one-step", base, time.perf_counter() - start, 0.0)]
-    follow = transitions(1)
-    prepared.chunks.extend(follow)
-    ahead = {**prepared.held_out, **follow({name: np.asarray(v) for name, v in prepared.held_out.items()})}
+    ahead = look_ahead(prepared.chunks, prepared.held_out)
     for name in learners.LEARNERS:
         if name == "cloning":
             continue

@@ -28,7 +28,7 @@ from jumar.features import read_blocks
 from jumar.learn import learners
 from jumar.learn.learned import Learned
 from jumar.learn.prepare import Prepared, prepare
-from jumar.learn.transitions import transitions
+from jumar.learn.transitions import look_ahead
 from jumar.logs import Log, timeline_of
 from jumar.worlds import Reengagement
 from jumar.worlds.base import Policy
@@ -66,9 +66,7 @@ def learned_by(names: Sequence[str], log: Log, prepared: Prepared) -> dict[str, 
     start = time.perf_counter()
     base = fitting.learn(log, prepared, SEED, 5, "one-step", 0.01, 1_000, MINIMUM, lambda share: None)
     found: dict[str, tuple[Learned, float]] = {"one-step": (base, time.perf_counter() - start)}
-    follow = transitions(1)
-    prepared.chunks.extend(follow)
-    ahead = {**prepared.held_out, **follow({name: np.asarray(v) for name, v in prepared.held_out.items()})}
+    ahead = look_ahead(prepared.chunks, prepared.held_out)
     rows = (prepared.spec, len(log.schema.actions), prepared.chunks, ahead, base)
     for name in names:
         if name != "one-step":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,6 @@ def test_serving_needs_no_second_import_of_pickle() -> None:
         text = path.read_text()
         assert "import pickle" not in text, path
         assert "allow_pickle=True" not in text, path
+        assert not re.search(
+            r"\b(?:from|import)\s+(?:_?pickle|cPickle|cloudpickle|dill|joblib|marshal|shelve)\b", text
+        ), path

@@ -21,7 +21,7 @@ from jumar.learn.learned import Learned
 from jumar.learn.loop import Batch, Chunks, Progress, part_of
 from jumar.learn.outcome import fit_outcome
 from jumar.learn.prepare import Prepared
-from jumar.learn.transitions import transitions
+from jumar.learn.transitions import look_ahead
 from jumar.logs import Log
 from jumar.policy.candidates import Aim, Candidates, build_candidates
 
@@ -86,9 +86,7 @@ def _look_ahead(
     """Clone and production's values as ever, then a learner that bootstraps from next states."""
     spec, actions, chunks, held_out, _ = rows
     base = fit_one_step(*rows, one_step, part_of(progress, 0.0, 0.5))
-    follow = transitions(1)
-    chunks.extend(follow)
-    ahead = {**held_out, **follow({name: np.asarray(values) for name, values in held_out.items()})}
+    ahead = look_ahead(chunks, held_out)
     config = learners.CONFIGS[learner](members=one_step.members, seed=one_step.seed)
     config = replace(config, fit=replace(config.fit, seed=one_step.seed))
     return learners.LEARNERS[learner](spec, actions, chunks, ahead, base, config, part_of(progress, 0.5, 1.0))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jumar.learn.data import Columns
+from jumar.learn.loop import Batch, Chunks
 from jumar.logs.returns import lambda_returns, n_steps
 
 STATE = ("numbers", "codes", "ids:", "pmf")
@@ -75,6 +76,18 @@ class ReturnTally:
     def deviation(self) -> float:
         """Six significant digits of it."""
         return float(f"{max(self.squares / max(self.rows, 1) - (self.total / max(self.rows, 1)) ** 2, 0.0) ** 0.5:.6g}")
+
+
+def look_ahead(chunks: Chunks, held_out: Batch, steps: int = 1) -> Batch:
+    """Give rows of timelines their next states: the chunks in place, the held-out rows as they come back.
+
+    Args:
+        chunks, held_out: as ``learn.data`` makes them, with ``gamma``.
+        steps: n ≥ 1, see ``transitions``.
+    """
+    follow = transitions(steps)
+    chunks.extend(follow)
+    return {**held_out, **follow({name: np.asarray(values) for name, values in held_out.items()})}
 
 
 def transitions(steps: int) -> Callable[[Columns], Columns]:

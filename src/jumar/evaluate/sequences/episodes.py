@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from jumar.evaluate.capital import Floats, GateError
 from jumar.evaluate.estimators.sums import checked_units, checked_vector
+from jumar.logs.returns import discounted_sums
 
 _TOGETHER = 128  # rows that are added one after another before their sums are: keeps rounding near 1e-14
 _TOLERANCE = 1e-12
@@ -83,10 +84,6 @@ class Episodes:
         """Distances 1, 2, 4, …, each with the rows that have so many rows of their episode before them."""
         return _doubling(self.position)
 
-    def after(self) -> Iterator[tuple[int, Indices]]:
-        """The same for rows behind them."""
-        return _doubling(np.repeat(self.lengths, self.lengths) - 1 - self.position)
-
 
 def _doubling(depth: Indices) -> Iterator[tuple[int, Indices]]:
     step, rows = 1, np.flatnonzero(depth >= 1)
@@ -109,17 +106,9 @@ def sums_to_go(values: Floats, discount: Floats | None, episodes: Episodes) -> F
 
     The last row's discount is not used.
     """
-    total = np.array(values, dtype=np.float64)
-    if discount is None:
-        for step, at in episodes.after():
-            total[at] += total[at + step]
-        return total
-    reach = np.array(discount, dtype=np.float64)
+    reach = np.ones(episodes.rows) if discount is None else np.array(discount, dtype=np.float64)
     reach[episodes.last] = 0.0
-    for step, at in episodes.after():
-        total[at] += reach[at] * total[at + step]
-        reach[at] *= reach[at + step]
-    return total
+    return discounted_sums(values, reach)
 
 
 def sums_by_episode(values: Floats, episodes: Episodes) -> Floats:
