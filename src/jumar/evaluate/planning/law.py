@@ -92,6 +92,12 @@ class Law:
         _, group = np.unique(_steps(self.weight), return_inverse=True)
         return group, np.bincount(group, self.probability).astype(np.float64)
 
+    @property
+    def weights(self) -> tuple[Floats, Floats]:
+        """[weights] the values of w, those within five per cent of each other together, and how likely each is."""
+        group, whole = self._weights
+        return np.bincount(group, self.probability * self.weight) / whole, whole
+
     def with_gain(self, gain: float) -> Law:
         """The same policy with another gain: rewards are tilted by exp(θ·y) until E[y] is that gain.
 
