@@ -15,14 +15,14 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from jumar.errors import LogError, OptionError
+from jumar.errors import OptionError
 from jumar.evaluate import Finding, Frontier, GatePlan, plan_gate
-from jumar.evaluate.asked import Asked, claims_on, sequence_claims
+from jumar.evaluate.asked import Asked, check_followed, claims_on, sequence_claims
 from jumar.evaluate.claims import Claim
 from jumar.evaluate.contestants import Contestants
 from jumar.evaluate.frontier import frontier_of
 from jumar.evaluate.judging import Scored
-from jumar.evaluate.sequences.returns import returns_to_go
+from jumar.evaluate.sequences.returns import KEPT_SHARE, cap_for, returns_to_go
 from jumar.evaluate.trials import trials_of
 from jumar.evaluate.wagers import BETTING_ALPHA
 from jumar.learn.prepare import Prepared
@@ -34,8 +34,6 @@ from jumar.version import VERSION
 
 EvidenceChoice = Literal["auto", "decision", "unit"]
 PRICE_ERRORS = 2.0  # standard errors by which the rows that prices are chosen on may mislead
-RETURNS_KEPT, LEAST_CAP = 0.995, 1e-3
-KEPT_SHARE = 0.99  # of the decisions, where only the first ones of each unit count
 TRAIN = ("fit", "stop", "validate")
 
 
@@ -110,11 +108,7 @@ def horizon_of(log: Log, timeline: Timeline, most_per_unit: int) -> Horizon:
     Raises:
         LogError: the log has no units, no time, or no propensities.
     """
-    if not log.schema.has_propensities:
-        raise LogError(
-            "A discounted return can only be certified with logged propensities: along a timeline they multiply",
-            remedy="Log the probability of each decision, or leave the discount out.",
-        )
+    check_followed(log)
     found: list[np.ndarray] = []
     columns = ["__hash", "__reward", "__discount"]
     batches = log.batches("validate", columns=columns, by_unit=True, timeline=timeline, most_per_unit=most_per_unit)
@@ -122,9 +116,8 @@ def horizon_of(log: Log, timeline: Timeline, most_per_unit: int) -> Horizon:
         starts = unit_starts(batch.column("__hash"))
         discount = np.nan_to_num(batch.column("__discount").to_numpy(zero_copy_only=False).astype(np.float64))
         found.append(returns_to_go(np.asarray(batch.column("__reward")), discount, starts)[starts])
-    returns = np.concatenate(found) if found else np.zeros(1)
-    cap = float(np.quantile(returns, RETURNS_KEPT))
-    return Horizon(timeline, float(f"{max(cap, LEAST_CAP):.3g}"), log.timeline_counts(timeline))
+    cap = cap_for(np.concatenate(found) if found else [])
+    return Horizon(timeline, cap, log.timeline_counts(timeline))
 
 
 def counting_units(log: Log, findings: Sequence[Finding]) -> Counting:

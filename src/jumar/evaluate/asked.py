@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from jumar.errors import OptionError
+from jumar.errors import LogError, OptionError
 from jumar.evaluate.claims import Claim
 from jumar.logs import Log, Metric
+from jumar.logs.timelines import check_timeline
 
 Known: TypeAlias = tuple[int, Metric]  # a metric of the log and its place among them
 
@@ -112,6 +113,20 @@ def claims_on(log: Log, asked: Asked) -> list[Claim]:
     if twice:
         raise OptionError("The same thing is asked twice", example=twice[1], remedy="Ask it once.")
     return claims
+
+
+def check_followed(log: Log) -> None:
+    """Refuses a log that nothing can be claimed about along timelines.
+
+    Raises:
+        LogError: the log has no units, no time, or no propensities.
+    """
+    check_timeline(log.schema)
+    if not log.schema.has_propensities:
+        raise LogError(
+            "A discounted return can only be certified with logged propensities: along a timeline they multiply",
+            remedy="Log the probability of each decision, or leave the discount out.",
+        )
 
 
 def sequence_claims(log: Log, asked: Asked, cap: float) -> list[Claim]:

@@ -4,8 +4,9 @@ In: what units of a log brought, and the law of one weight. Out: the ``Law`` of 
 deviation, from which ``rows`` tells how many units a gain takes. Pure functions with a fixed seed; whatever plans along
 timelines imports this module.
 
-Weights are drawn independently of one another and of what units brought. Then returns are tilted by exp(θ·D) within
-each path of weights until E[D] is the gain: how often each path of weights comes about is production's doing and stays.
+Weights are drawn independently of one another and of what units brought. Then returns are tilted by
+exp(θ·Σ_t (w_t − 1)·U_t) within each path of weights until E[D] is the gain: how often each path of weights comes about
+is production's doing and stays, and what a decision adds grows with how much more likely the policy makes it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from jumar.evaluate.planning.unit_paths import UnitPaths
 from jumar.evaluate.sequences.variables import LARGEST_PRODUCT
 
 Kind = Literal["whole", "single"]
-BLOCKS, PATHS, RETURNS = 16, 192, 48  # blocks of units of like length; in each, so many paths of weights, of returns
+BLOCKS, PATHS, RETURNS = 16, 96, 32  # blocks of units of like length; in each, so many paths of weights, of returns
 MOST_NUMBERS = 8_000_000  # of drawn weights
-_SETTLED, _STEPS = 1e-9, 60
+_SETTLED, _STEPS, _STEEPEST = 1e-7, 60, 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,30 +75,26 @@ class EpisodeLaw:
 
     Attributes:
         values: [blocks, paths, returns] D.
+        lean: [blocks, paths, returns] Σ_t (w_t − 1)·U_t, by which returns are tilted.
         path: [blocks, paths] how likely each path of weights is; sums to 1.
         brought: [blocks, returns] how likely each path of returns is within its block; sums to 1 in each.
-        square: E[D²] of independent weights, exactly, from all units.
+        square: E[D²] of weights that returns do not depend on, exactly, from all units.
     """
 
     values: Floats
+    lean: Floats
     path: Floats
     brought: Floats
     square: float
 
-    @property
-    def greatest_gain(self) -> float:
-        """E[D] if every path of weights met the returns that suit it best."""
-        return float((self.path * self.values.max(axis=2)).sum())
-
     def _tilted(self, theta: float) -> tuple[Floats, float, float]:
-        """[blocks, paths, returns] probabilities; E[D]; and its slope in θ, the mean variance within paths."""
-        power = theta * self.values
-        power -= power.max(axis=2, keepdims=True)
-        inner = np.exp(power) * self.brought[:, None, :]
-        inner /= inner.sum(axis=2, keepdims=True)
-        mean = np.einsum("bji,bji->bj", inner, self.values)
-        square = np.einsum("bji,bji,bji->bj", inner, self.values, self.values)
-        return inner * self.path[..., None], float((self.path * mean).sum()), float((self.path * (square - mean**2)).sum())
+        """[blocks, paths, returns] probabilities; E[D]; and its slope in θ, the covariance of D and ``lean``."""
+        power = theta * self.lean
+        inner = np.exp(power - power.max(axis=2, keepdims=True)) * self.brought[:, None, :]
+        inner *= (self.path / inner.sum(axis=2))[..., None]
+        mean, lean = (np.einsum("bji,bji->bj", inner, one) / self.path for one in (self.values, self.lean))
+        both = float(np.einsum("bji,bji,bji->", inner, self.values, self.lean))
+        return inner, float((self.path * mean).sum()), both - float((self.path * mean * lean).sum())
 
     def with_mean(self, gain: float) -> Floats:
         """[blocks, paths, returns] probabilities under which E[D] is ``gain``.
@@ -105,24 +102,27 @@ class EpisodeLaw:
         Raises:
             GateError: no returns like those of the log give that gain.
         """
-        if not gain < self.greatest_gain:
-            raise GateError(
-                "no returns like those of the log give this policy that gain",
-                example=gain,
-                remedy="Hope for less, or let the policy deviate further.",
-            )
         theta, low, high = 0.0, -math.inf, math.inf
-        found, mean, slope = self._tilted(theta)
         for _ in range(_STEPS):
-            if abs(mean - gain) <= _SETTLED * max(abs(gain), 1e-12):
-                break
+            found, mean, slope = self._tilted(theta)
+            if abs(mean - gain) <= _SETTLED * max(abs(gain), 1e-9):
+                return found
             low, high = (theta, high) if mean < gain else (low, theta)
             newton = theta + (gain - mean) / slope if slope > 0 else math.nan
-            if not low < newton < high:
-                newton = 0.5 * (low + high) if math.isfinite(low + high) else 2.0 * theta + math.copysign(1.0, gain - mean)
+            if not low < newton < high:  # outside of what is known, or nowhere
+                newton = 0.5 * (low + high)
+            if not math.isfinite(newton) or abs(newton) * self._widest > _STEEPEST:
+                break
             theta = newton
-            found, mean, slope = self._tilted(theta)
-        return found
+        raise GateError(
+            "no returns like those of the log give this policy that gain",
+            example=gain,
+            remedy="Hope for less, or let the policy deviate further.",
+        )
+
+    @cached_property
+    def _widest(self) -> float:
+        return float(np.abs(self.lean).max())
 
     @cached_property
     def _untilted_square(self) -> float:
@@ -157,31 +157,28 @@ def episode_law(paths: UnitPaths, weight: OneWeight, kind: Kind, most: int | Non
     """
     rng = np.random.default_rng(0)
     blocks = _blocks(paths)
-    longest = paths.episodes.lengths.max()
-    count = int(np.clip(MOST_NUMBERS // (len(blocks) * longest), 24, PATHS))
-    values, path = np.zeros((len(blocks), count, RETURNS)), np.zeros((len(blocks), count))
-    brought = np.zeros((len(blocks), RETURNS))
+    longest, chi_square = int(paths.episodes.lengths.max()), weight.chi_square
+    count = int(np.clip(MOST_NUMBERS // (len(blocks) * longest), 24, PATHS)) // 3 * 3
+    shape = (len(blocks), count, RETURNS)
+    values, lean, path, brought = np.zeros(shape), np.zeros(shape), np.zeros(shape[:2]), np.zeros(shape[::2])
+    limit = min(longest if most is None else most, paths.most_per_unit)
     for number, units in enumerate(blocks):
         chosen, brought[number] = _returns_of(paths, units, rng)
         decisions = int(paths.episodes.lengths[units].max())
-        deviating = decisions if most is None else min(decisions, most)
-        if kind == "single":
-            drawn = _draw(weight, np.zeros((count, min(deviating, paths.most_per_unit)), np.int64), rng)
-            rest = _columns(paths, paths.rest, chosen, drawn.shape[1])
-            values[number] = (drawn - 1.0) @ rest.T / paths.most_per_unit
-            likely = np.ones(count)
-        else:
-            law = np.repeat(np.arange(count) % 3, deviating).reshape(count, deviating)
-            products = np.cumprod(_draw(weight, law, rng), axis=1)
+        deviating = min(decisions, limit)
+        drawn = _draw(weight, count, deviating, (0,) if kind == "single" else (0, 1, 2), rng)
+        lean[number] = (drawn - 1.0) @ _columns(paths, paths.rest, chosen, deviating).T
+        likely = np.ones(count)
+        if kind == "whole":
+            products = np.cumprod(drawn, axis=1)
             end = products[:, -1]
-            likely = 3.0 / (1.0 + end + np.square(end) / (1.0 + weight.chi_square) ** deviating)
+            likely = 3.0 / (1.0 + end + np.square(end) / (1.0 + chi_square) ** deviating)
             held = np.minimum(products, LARGEST_PRODUCT)[:, np.minimum(np.arange(decisions), deviating - 1)]
             values[number] = (held - 1.0) @ _columns(paths, paths.share, chosen, decisions).T
         path[number] = likely / likely.sum() * units.size / paths.units
-    square = (
-        paths.single_square(weight.chi_square) if kind == "single" else paths.whole_square(weight.chi_square, most)
-    )
-    return EpisodeLaw(values, path, brought, square)
+    if kind == "single":
+        return EpisodeLaw(lean / paths.most_per_unit, lean, path, brought, paths.single_square(chi_square))
+    return EpisodeLaw(values, lean, path, brought, paths.whole_square(chi_square, most))
 
 
 def _blocks(paths: UnitPaths) -> list[np.ndarray]:
@@ -210,12 +207,16 @@ def _columns(paths: UnitPaths, values: Floats, units: np.ndarray, decisions: int
     return np.where(inside, values[np.minimum(paths.starts[units][:, None] + place, values.size - 1)], 0.0)
 
 
-def _draw(weight: OneWeight, power: np.ndarray, rng: np.random.Generator) -> Floats:
-    """Weights of the shape of ``power``, each drawn with probabilities in proportion to p·w to that power."""
-    values = weight.values
-    found = np.empty(power.shape)
-    for one in np.unique(power):
-        steps = np.cumsum(weight.probability * values**one)
-        at = power == one
-        found[at] = values[np.searchsorted(steps / steps[-1], rng.random(int(at.sum()))).clip(max=values.size - 1)]
-    return found
+def _draw(weight: OneWeight, count: int, decisions: int, powers: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """[count, decisions] weights, an equal part of the paths drawn in proportion to p·w to each of the powers.
+
+    At each decision draws are spread evenly over their distribution, so that few of them stand for it.
+    """
+    values, each = weight.values, count // len(powers)
+    strata = np.tile(np.arange(each)[:, None], decisions)
+    found = []
+    for power in powers:
+        steps = np.cumsum(weight.probability * values**power)
+        place = (rng.permuted(strata, axis=0) + rng.random(strata.shape)) / each
+        found.append(values[np.searchsorted(steps / steps[-1], place).clip(max=values.size - 1)])
+    return np.concatenate(found)

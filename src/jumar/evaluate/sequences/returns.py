@@ -22,6 +22,8 @@ from jumar.evaluate.sequences.episodes import (
     sums_to_go,
 )
 
+RETURNS_KEPT, LEAST_CAP = 0.995, 1e-3
+KEPT_SHARE = 0.99  # of the decisions, where only the first ones of each unit count
 _EXPONENTS = 2_000  # far outside those of float64, far inside those of int32
 
 
@@ -156,6 +158,17 @@ def rewards_under(cap: float, reward: Floats, gamma: Floats, episodes: Episodes)
     earlier[episodes.starts] = 0.0
     # Not C_t − C_{t−1}: two sums that are rounded apart may fall, and a product of weights would magnify that.
     return np.minimum(one, np.maximum(most - earlier, 0.0))
+
+
+def cap_for(returns: ArrayLike) -> float:
+    """The most that a unit counts, such that all but the richest in two hundred stay below it.
+
+    Args:
+        returns: [units] of TRAIN, in rewards on [0, 1].
+    """
+    found = np.asarray(returns, dtype=np.float64)
+    cap = float(np.quantile(found, RETURNS_KEPT)) if found.size else 0.0
+    return float(f"{max(cap, LEAST_CAP):.3g}")
 
 
 def checked_cap(cap: float) -> float:
