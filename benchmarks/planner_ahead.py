@@ -1,9 +1,9 @@
 """Does the planner name the units that a certificate along timelines takes? ``planner.py --ahead`` runs it.
 
 In: nothing. Out: planned over simulated units, for whole episodes, one deviation and a canary, beside targets and
-controls. Every process is small enough for the exact law of the gate's variable: all its paths are enumerated, or, where
-only the end pays, counted. The planner sees what ``jumar plan --discount`` sees: a log of production, the gain that the
-policy has in truth, and how far it strays; it knows the policy's weights, or supposes them.
+controls. Every process is small enough for the exact law of the gate's variable: all its paths are enumerated, or,
+where only the end pays, counted. The planner sees what ``jumar plan --discount`` sees: a log of production, the gain
+that the policy has in truth, and how far it strays; it knows the policy's weights, or supposes them.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def spread(decisions: int, base: float, effect: float) -> Paths:
 
 
 def kept(decisions: int, base: float, effect: float) -> Paths:
-    """Only the last row pays, more often the more often the rarer action was taken; of paths alike one stands for all."""
+    """Only the last row pays, more often the more often the rarer action was taken; one stands for all paths alike."""
     done = []
     for count, reward in itertools.product(range(decisions + 1), (0, 1)):
         rate = base * (1.0 + effect * count / decisions)

@@ -115,10 +115,11 @@ class AheadSight:
         if enough(1.0):
             return rounded(self.spent(weight))
         # Too short a step cannot gain that much, too long a one scatters too far: look from the middle.
-        low = next((step for step in _halves(1.0) if enough(step)), None)
-        if low is None:
-            return None
-        step = _last(enough, low, min(2.0 * low, 1.0))
+        low = 0.5
+        while not enough(low):
+            if (low := 0.5 * low) < _SMALLEST_STEP:
+                return None
+        step = _edge(enough, low, 2.0 * low)[0]
         return rounded(self.spent(OneWeight(weight.weight, weight.probability, step)))
 
     def exploration_needed(self, gain: float, step: float) -> float | None:
@@ -132,7 +133,7 @@ class AheadSight:
             return None
         if enough(LEAST_EXPLORATION):
             return LEAST_EXPLORATION
-        return math.ceil(_last(lambda one: not enough(one), LEAST_EXPLORATION, 1.0) * 1e3 + 1.0) / 1e3
+        return math.ceil(_edge(lambda one: not enough(one), LEAST_EXPLORATION, 1.0)[1] * 1e3) / 1e3
 
     def decisions_enough(self, gain: float, weight: OneWeight) -> int | None:
         """How many first decisions of an episode may deviate so that the log as it is certifies the gain."""
@@ -141,10 +142,14 @@ class AheadSight:
             units = self.units_for(gain, weight, "whole", most=most)
             return units is not None and units <= self.judged
 
-        low, high = 0, int(self.paths.episodes.lengths.max())
+        high = int(self.paths.episodes.lengths.max())
         if enough(high):
             return high
-        while high - low > 1:
+        # Too few cannot gain that much, too many scatter too far: look from the middle.
+        low = high // 2
+        while low and not enough(low):
+            low, high = low // 2, low
+        while low and high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if enough(middle) else (low, middle)
         return low or None
@@ -163,18 +168,9 @@ class AheadSight:
         return rows_needed(self._mean(gain, "whole"), max(scatter, 1e-12), self.alpha, self.power)
 
 
-def _halves(step: float) -> list[float]:
-    """The step, half of it, and so on."""
-    found = []
-    while step > _SMALLEST_STEP:
-        found.append(step)
-        step /= 2.0
-    return found
-
-
-def _last(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """The last place between two at which something still holds, if it does at ``low`` and not at ``high``."""
+def _edge(holds: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
+    """Two near places, at which something still holds and no more, between one where it does and one where it does not."""
     for _ in range(_BISECTIONS):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
+    return low, high
