@@ -236,7 +236,7 @@ def test_gains_and_units_are_inverse():
     sight = sight_of()
     for kind in ("whole", "single"):
         weight = sight.weight(None, 0.1)
-        gain = sight.detectable(weight, kind)
+        gain = sight.detectable(sight.law(weight, kind))
         assert gain is not None
         assert sight.units_for(gain, weight, kind) == pytest.approx(sight.judged, rel=0.03)
 
@@ -244,5 +244,5 @@ def test_gains_and_units_are_inverse():
 def test_what_no_number_of_units_shows_is_none():
     sight = sight_of()
     assert sight.units_for(5.0, sight.weight(None, 0.01), "whole") is None
-    assert sight.detectable(replace(sight.weight(None), weight=np.array([0.0, 1e7])), "whole") is None
+    assert sight.detectable(sight.law(replace(sight.weight(None), weight=np.array([0.0, 1e7])), "whole")) is None
     assert sight.largest_budget(5.0) is None

@@ -20,7 +20,7 @@ from jumar.evaluate.planning.unit_paths import UnitPaths
 MOST_UNITS = 1e12  # whatever takes more is as good as impossible
 REFERENCE = 0.1  # an exploration to suppose where there is none
 _SMALLEST_STEP = 1e-3
-_ROUNDS, _BISECTIONS = 3, 8
+_ROUNDS, _BISECTIONS, _NEAR = 4, 8, 0.02
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,23 @@ class AheadSight:
         share = gain * self.paths.value / self.paths.cap
         return share if kind == "whole" else share / self.paths.most_per_unit
 
-    def _units(self, law: EpisodeLaw, gain: float, kind: Kind, *, boosted: bool = False) -> float | None:
+    def law(self, weight: OneWeight, kind: Kind, most: int | None = None) -> EpisodeLaw:
+        """Of the gate's variable, whatever is gained; see ``episode_law``."""
+        return episode_law(self.paths, weight, kind, most)
+
+    def needed(self, law: EpisodeLaw, gain: float, *, boosted: bool = False) -> float | None:
+        """Units to judge on; None where no number that there can be is enough.
+
+        Args:
+            law: of how far the policy strays, and of what is shown: that the whole policy gains, or that a single
+                deviation does.
+            gain: relative to production's value per unit, of the policy that deviates at every decision.
+            boosted: most of the capital is bet by the booster.
+        """
         if not 0 < law.square < MOST_UNITS:
             return None
         try:
-            found, factor = law.law(self._mean(gain, kind))
+            found, factor = law.law(self._mean(gain, law.kind))
         except GateError:
             return None
         units = factor * rows_for(found, self.alpha, self.power, boosted=boosted)
@@ -80,28 +92,22 @@ class AheadSight:
     def units_for(
         self, gain: float, weight: OneWeight, kind: Kind, *, most: int | None = None, boosted: bool = False
     ) -> float | None:
-        """Units to judge on; None where no number that there can be is enough.
+        """The same for a law that is needed only once; only ``most`` first decisions of an episode deviate."""
+        return self.needed(self.law(weight, kind, most), gain, boosted=boosted)
 
-        Args:
-            gain: relative to production's value per unit, of the policy that deviates at every decision.
-            weight: of one decision.
-            kind: what is shown: that the whole policy gains, or that a single deviation does.
-            most: only so many first decisions of an episode deviate.
-            boosted: most of the capital is bet by the booster.
-        """
-        return self._units(episode_law(self.paths, weight, kind, most), gain, kind, boosted=boosted)
-
-    def detectable(self, weight: OneWeight, kind: Kind) -> float | None:
+    def detectable(self, law: EpisodeLaw) -> float | None:
         """The smallest relative gain that the log as it is certifies; None where none that returns allow is enough."""
-        law = episode_law(self.paths, weight, kind)
         if not 0 < law.square < MOST_UNITS:
             return None
-        gain = detectable_gain(max(int(self.judged), 1), law.square, self.alpha, self.power) / self._mean(1.0, kind)
+        judged = max(int(self.judged), 1)
+        gain = detectable_gain(judged, law.square, self.alpha, self.power) / self._mean(1.0, law.kind)
         for _ in range(_ROUNDS):
-            units = self._units(law, gain, kind)
+            units = self.needed(law, gain)
             if units is None:
                 return None
-            gain *= math.sqrt(units / self.judged)
+            gain *= math.sqrt(units / judged)
+            if abs(units / judged - 1.0) < _NEAR:
+                break
         return rounded(gain)
 
     def largest_budget(self, gain: float) -> float | None:
@@ -169,7 +175,7 @@ class AheadSight:
 
 
 def _edge(holds: Callable[[float], bool], low: float, high: float) -> tuple[float, float]:
-    """Two near places, at which something still holds and no more, between one where it does and one where it does not."""
+    """Two near places: at one something still holds, at the other no more; as it is at ``low`` and at ``high``."""
     for _ in range(_BISECTIONS):
         middle = math.sqrt(low * high)
         low, high = (middle, high) if holds(middle) else (low, middle)

@@ -17,9 +17,10 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jumar.evaluate.capital import Floats, GateError
-from jumar.evaluate.planning.law import Law
+from jumar.evaluate.planning.law import Law, cells_of
 from jumar.evaluate.planning.unit_paths import UnitPaths
 from jumar.evaluate.sequences.variables import LARGEST_PRODUCT
 
@@ -74,6 +75,7 @@ class EpisodeLaw:
     """Pairs of a path of weights and a path of returns, with the variable that they give.
 
     Attributes:
+        kind: "whole" episodes, or a "single" deviation.
         values: [blocks, paths, returns] D.
         lean: [blocks, paths, returns] Σ_t (w_t − 1)·U_t, by which returns are tilted.
         path: [blocks, paths] how likely each path of weights is; sums to 1.
@@ -81,6 +83,7 @@ class EpisodeLaw:
         square: E[D²] of weights that returns do not depend on, exactly, from all units.
     """
 
+    kind: Kind
     values: Floats
     lean: Floats
     path: Floats
@@ -138,8 +141,18 @@ class EpisodeLaw:
         Raises:
             GateError: no returns like those of the log give that gain.
         """
-        probability = self.with_mean(gain)
-        return Law.of(self.values + 1.0, 1.0, probability), self.square / self._untilted_square
+        cell, probability = self._cells, self.with_mean(gain).ravel()
+        total, moment = np.bincount(cell, probability), np.bincount(cell, probability * self.values.ravel())
+        some = total > 0
+        values = moment[some] / total[some]
+        law = Law(values + 1.0, np.ones(values.size), total[some] / total.sum(), np.zeros(values.size))
+        return law, self.square / self._untilted_square
+
+    @cached_property
+    def _cells(self) -> NDArray[np.int64]:
+        """[blocks·paths·returns] cells of values that are nearly the same."""
+        cell = cells_of(self.values.ravel())
+        return cell - cell.min()
 
 
 def episode_law(paths: UnitPaths, weight: OneWeight, kind: Kind, most: int | None = None) -> EpisodeLaw:
@@ -177,8 +190,8 @@ def episode_law(paths: UnitPaths, weight: OneWeight, kind: Kind, most: int | Non
             values[number] = (held - 1.0) @ _columns(paths, paths.share, chosen, decisions).T
         path[number] = likely / likely.sum() * units.size / paths.units
     if kind == "single":
-        return EpisodeLaw(lean / paths.most_per_unit, lean, path, brought, paths.single_square(chi_square))
-    return EpisodeLaw(values, lean, path, brought, paths.whole_square(chi_square, most))
+        return EpisodeLaw(kind, lean / paths.most_per_unit, lean, path, brought, paths.single_square(chi_square))
+    return EpisodeLaw(kind, values, lean, path, brought, paths.whole_square(chi_square, most))
 
 
 def _blocks(paths: UnitPaths) -> list[np.ndarray]:

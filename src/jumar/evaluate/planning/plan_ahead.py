@@ -17,7 +17,7 @@ import numpy as np
 from jumar.errors import LogError, OptionError
 from jumar.evaluate.asked import Asked, check_followed, sequence_claims
 from jumar.evaluate.planning.ahead import AheadSight
-from jumar.evaluate.planning.episode_law import OneWeight
+from jumar.evaluate.planning.episode_law import EpisodeLaw, OneWeight
 from jumar.evaluate.planning.outlook import GATE_SHARE, rates_of, rounded, shown, upwards
 from jumar.evaluate.planning.tallies import TRAIN, measured, rows_per_day, tally_of
 from jumar.evaluate.planning.unit_paths import UnitPaths
@@ -293,19 +293,19 @@ class _Points:
             deviation=rounded(self.sight.spent(weight)),
             product_square=rounded(self.sight.paths.product_square(weight.chi_square)),
             changed=rounded(weight.changed),
-            whole=self._units(weight, "whole"),
-            single=self._units(weight, "single"),
+            whole=self._units(self.sight.law(weight, "whole")),
+            single=self._units(self.sight.law(weight, "single")),
         )
 
-    def _units(self, weight: OneWeight, kind: Any) -> UnitsPoint:
-        judged = self.sight.units_for(self.gain, weight, kind)
+    def _units(self, law: EpisodeLaw) -> UnitsPoint:
+        judged = self.sight.needed(law, self.gain)
         units = self.whole_log(judged)
         return UnitsPoint(
             units_to_judge=None if judged is None else upwards(judged),
             units=units,
             decisions=None if units is None else upwards(units * self.rows_per_unit),
             days=self.days(units),
-            detectable_gain=self.sight.detectable(weight, kind),
+            detectable_gain=self.sight.detectable(law),
         )
 
     def canary(self, share: float) -> CanaryPoint:
