@@ -118,11 +118,19 @@ def test_same_log_same_seed_same_bytes(table: pa.Table, result: Improvement):
     assert msgspec.json.encode(again.certificate) == msgspec.json.encode(result.certificate)
 
 
-def test_where_actions_change_nothing_it_is_refused_and_a_canary_is_asked_for():
+def test_where_actions_change_nothing_it_is_refused_and_a_canary_is_asked_for(tmp_path: Path):
     refused = improve(table_of(3_000, 5, matters=False))
     assert (refused.certificate.verdict, refused.policy) == ("refused", None)
     assert any(reason.startswith("Unverified: canary required") for reason in refused.certificate.reasons)
     assert any("per unit" in reason for reason in refused.certificate.reasons)
+    # What the refusal names is a command that answers.
+    command = next(reason for reason in refused.certificate.reasons if "jumar plan" in reason).partition("jumar plan ")[
+        2
+    ]
+    path = tmp_path / "log.parquet"
+    pq.write_table(table_of(3_000, 5, matters=False), path)
+    assert "--discount 0.99" in command
+    assert cli.main(["plan", *command.replace("LOG", str(path)).split(), "--end", "end"]) == cli.CERTIFIED
 
 
 def test_a_learner_that_bootstraps_is_gated_alike(table: pa.Table):

@@ -264,6 +264,6 @@ def test_tiny_logs_are_planned_from_and_called_rough(table: pa.Table, tmp_path: 
 
 
 def test_every_field_is_documented():
-    text = (Path(__file__).parents[1] / "docs/planning.md").read_text()
+    text = (Path(__file__).parents[1] / "docs/planning.md").read_text().partition("## Along timelines")[0]
     told = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
     assert told == list(GainPlan.__struct_fields__)
