@@ -192,6 +192,24 @@ def test_a_policy_of_returns_is_not_mistaken_for_one_of_rewards(table: pa.Table,
         Gates(tmp_path / "gates").open(tmp_path / "policy", table, rows_planned=1_000, rows_most=2_000)
 
 
+def test_a_plan_measures_how_far_the_policy_strays(table: pa.Table, result: Improvement):
+    assert result.policy is not None
+    log = jumar.read_log(table, end="end")
+    planned = jumar.plan(log, 0.05, policy=result.policy, discount=0.99, exploration=(0.3,))
+    assert planned.policy == result.policy.name
+    assert planned.now is not None
+    rows = pa.Table.from_batches(list(log.batches("validate")))
+    taken = result.policy.pmf(rows.select(["day", "fresh", "noise"]))
+    taken = taken[np.arange(len(rows)), np.asarray(rows["__action"])]
+    w = taken / np.asarray(rows["__propensity"])
+    assert planned.now.deviation == pytest.approx(DAYS * float(np.square(w / w.mean() - 1.0).mean()), rel=0.02)
+    assert planned.deviation_budget == planned.now.deviation
+    assert planned.now.changed == pytest.approx(float(np.maximum(1.0 - w, 0.0).mean()), abs=0.02)
+    near = jumar.plan(log, 0.05, policy=result.policy, discount=0.99, exploration=(0.3,), deviation_budget=0.1)
+    assert near.now is not None
+    assert near.now.deviation == pytest.approx(0.1, rel=1e-3)
+
+
 def test_rewards_that_are_all_alike_still_tell_long_from_short(table: pa.Table):
     place = table.schema.get_field_index("reward")
     alike = table.set_column(place, "reward", pa.array(np.ones(len(table)))).slice(0, 6_000)

@@ -115,7 +115,8 @@ def test_remedies_are_enough(log: Log, answer: ReturnPlan):
     assert answer.now.whole.units is not None
     assert answer.now.whole.units > UNITS
     assert answer.largest_deviation is not None
-    near = plan(log, 0.1, **ASKED, deviation_budget=answer.largest_deviation, exploration=(0.3,)).now
+    largest = answer.largest_deviation
+    near = plan(log, 0.1, discount=0.9, per="day", deviation_budget=largest, exploration=(0.3,)).now
     assert near is not None
     assert near.whole.units is not None
     assert near.whole.units <= 1.02 * UNITS
@@ -125,7 +126,8 @@ def test_remedies_are_enough(log: Log, answer: ReturnPlan):
 
 def test_more_confidence_gain_and_budget(log: Log, answer: ReturnPlan):
     def units(gain: float = 0.1, **other: Any) -> float:
-        found = plan(log, gain, **(ASKED | {"exploration": (0.3,)} | other)).now
+        asked: dict[str, Any] = ASKED | {"exploration": (0.3,)} | other
+        found = plan(log, gain, **asked).now
         assert found is not None
         return found.whole.units or np.inf
 

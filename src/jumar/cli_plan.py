@@ -67,7 +67,7 @@ def plan(
         policy=policy,
         changed=changed,
         exploration=exploration or EXPLORATIONS,
-        discount=ahead.discount,  # pyright: ignore[reportArgumentType]
+        discount=ahead.discount,
         per=ahead.per,
         gap=ahead.gap,
         deviation_budget=deviation_budget,

@@ -357,8 +357,8 @@ def _notes(
         )
     if budget is not None and now is not None and now.deviation < 0.99 * budget:
         said.append(
-            f"That policy at its furthest spends {now.deviation:.3g} of the deviation budget of {budget:g}; suppose "
-            "more change with --changed."
+            f"That policy spends {now.deviation:.3g} of the deviation budget of {budget:g} and no more"
+            + ("." if policy is not None else "; suppose more change with --changed.")
         )
     said.append(
         "One deviation is weighed by what it would show of the same policy: an M-th of its gain, as long as deviations "

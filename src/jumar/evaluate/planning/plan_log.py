@@ -158,6 +158,23 @@ def plan(
 ) -> ReturnPlan: ...
 
 
+@overload
+def plan(
+    log: Log | Any,
+    gain: float,
+    *,
+    confidence: float = ...,
+    power: float = ...,
+    policy: Policy | str | os.PathLike[str] | None = ...,
+    changed: float = ...,
+    exploration: Sequence[float] = ...,
+    discount: float | None,
+    per: str | float | None = ...,
+    gap: str | float | None = ...,
+    deviation_budget: float | None = ...,
+) -> GainPlan | ReturnPlan: ...
+
+
 def plan(
     log: Log | Any,
     gain: float,
