@@ -159,7 +159,10 @@ def _canary(plan: GatePlan, evidence: Evidence) -> list[str]:
     said = "Unverified: canary required. Along whole timelines this log cannot vouch for the policy"
     if evidence.single is not None and evidence.single.verdict == "passed":
         least = f"at least {evidence.single.lower_bound:.4g} per unit"
-        return [f"{said}; that a single deviation from production gains, {least}, it does show."]
+        return [
+            f"{said}; that a single deviation from production gains, {least}, it does show, which is no promise about "
+            "deviating in every decision."
+        ]
     return [f"{said}, nor that a single deviation from production gains."]
 
 
