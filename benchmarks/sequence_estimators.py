@@ -104,10 +104,10 @@ def drawn(case: Case, episodes: int, rng: np.random.Generator) -> Rows:
         columns.append((alive, state, action, reward, np.where(going, GAMMA, 0.0)))
         state = (rng.random(alive.size) < MOVE[state, action, 1]).astype(int)
         alive, state = alive[going], state[going]
-    episode, *rest = (np.concatenate(column) for column in zip(*columns, strict=True))
+    episode, at, action, reward, discount = (np.concatenate(column) for column in zip(*columns, strict=True))
     order = np.argsort(episode, kind="stable")
     starts = np.flatnonzero(np.diff(episode[order], prepend=-1))
-    return Rows(*(column[order] for column in rest), starts, unit)
+    return Rows(at[order], action[order], reward[order], discount[order], starts, unit)
 
 
 def intervals(case: Case, episodes: int, rng: np.random.Generator) -> dict[str, tuple[float, float, float]]:

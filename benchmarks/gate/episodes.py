@@ -5,6 +5,7 @@ In: the units of the log. Out: ``Outcomes``, and the same paths by the mistake t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -124,13 +125,13 @@ def exhausting(again: float) -> Paths:
 
 def long(cost: float) -> Paths:
     """Eight decisions of χ² = ½ each; the reward comes last, likelier after action 1 then, less so for each before."""
-    tilt = np.sqrt(0.5)
+    tilt = math.sqrt(0.5)
 
     def found() -> Iterator[tuple[float, list[Step]]]:
         for ones, last in product(range(8), (0, 1)):  # paths with as many ones differ in nothing
             weights = [1.0 + tilt if t < ones else 1.0 - tilt for t in range(7)] + [1.0 + tilt * (2 * last - 1)]
             for reward, likely in _both(0.4 + 0.2 * last - cost * ones):
-                yield comb(7, ones) / 2.0**8 * likely, [*((w, 0) for w in weights[:-1]), (weights[-1], reward)]
+                yield float(comb(7, ones)) / 2.0**8 * likely, [*((w, 0) for w in weights[:-1]), (weights[-1], reward)]
 
     return Paths.of(found(), 1.0)
 
