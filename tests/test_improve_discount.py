@@ -94,7 +94,9 @@ def test_what_pays_in_the_long_run_is_certified(result: Improvement):
     assert (certificate.evidence, certificate.rows) == ("unit", DAYS * certificate.pieces)
     assert certificate.timeline == timeline_of(0.99)
     assert [(one.kind, one.required) for one in certificate.claims] == [("return", True), ("deviation", False)]
-    assert "per unit, discounted" in certificate.claim
+    assert "per unit, discounted and of no unit more than 2.98" in certificate.claim
+    assert any("over the first 3 decisions" in said and "not judged" in said for said in certificate.assumptions)
+    assert any(one.name == "weights along timelines" for one in certificate.audits)
     assert result.summary.frontier is None
     assert result.plan is not None
     assert result.plan.return_cap == pytest.approx(3.0, abs=0.1)
@@ -218,6 +220,21 @@ def test_rewards_that_are_all_alike_still_tell_long_from_short(table: pa.Table):
     certificate = improve(alike).certificate
     assert certificate.verdict == "refused"
     assert certificate.pieces > 0
+
+
+def test_rewards_below_zero_are_certified_in_their_own_units(table: pa.Table):
+    """A unit of which nothing is known to be lost counts as 0, and not as the lowest that it could bring."""
+    place = table.schema.get_field_index("reward")
+    costs = table.set_column(place, "reward", pa.array(np.asarray(table["reward"]) - 1.0))
+    costs = costs.filter(np.asarray(costs["unit"]) < 2_000)
+    log = jumar.read_log(costs, end="end", reward_range=(-1.0, 0.0))
+    found = jumar.improve(log, **(SMALL | {"discount": 0.9, "members": 1, "candidates": 3}))
+    reward, day = np.asarray(costs["reward"]), np.asarray(costs["day"])
+    owed = sum(0.9**k * reward[day == k].mean() for k in range(DAYS))
+    assert found.certificate.production_value == pytest.approx(owed, rel=0.05)
+    assert any("may be negative" in said for said in found.certificate.assumptions)
+    with pytest.raises(OptionError, match="share of production's average"):
+        jumar.improve(log, **SMALL, margin=0.05)
 
 
 def test_what_was_found_on_timelines_is_said(table: pa.Table):

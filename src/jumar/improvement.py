@@ -213,7 +213,7 @@ def improve(
         clone = _check_clone(log, scored, confidence)
     with clock.stage("gate") as tell:
         result = run_gate(log, field, plan, lambda rows: tell(rows / max(gate_rows, 1))).result()
-    notes = [*([counting.note] if counting.note else []), *(horizon.counts.sentences if horizon else [])]
+    notes = [*([counting.note] if counting.note else []), *(horizon.sentences if horizon else [])]
     policy = None if result.released is None else _policy(log, prepared, field, result.released, timeline)
     certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256, notes)
     summary = _summary(log, certificate, findings, clock, result, clone)

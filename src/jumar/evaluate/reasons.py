@@ -159,7 +159,10 @@ def _canary(plan: GatePlan, evidence: Evidence) -> list[str]:
     said = "Unverified: canary required. Along whole timelines this log cannot vouch for the policy"
     if evidence.single is not None and evidence.single.verdict == "passed":
         least = f"at least {evidence.single.lower_bound:.4g} per unit"
-        said = f"{said}; that a single deviation from production gains, {least}, it does show."
+        said = (
+            f"{said}; that a single deviation from production gains, {least}, it does show, which is no promise about "
+            "deviating in every decision."
+        )
     else:
         said = f"{said}, nor that a single deviation from production gains."
     return [f"{said} {_ahead(plan, evidence)}"]

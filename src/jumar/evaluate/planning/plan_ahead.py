@@ -15,14 +15,14 @@ import ibis
 import numpy as np
 
 from jumar.errors import LogError, OptionError
-from jumar.evaluate.asked import Asked, check_followed, sequence_claims
+from jumar.evaluate.asked import Asked, check_followed, claims_on
 from jumar.evaluate.planning.ahead import AheadSight
 from jumar.evaluate.planning.episode_law import EpisodeLaw, OneWeight
 from jumar.evaluate.planning.outlook import GATE_SHARE, rates_of, rounded, shown, upwards
 from jumar.evaluate.planning.tallies import TRAIN, measured, rows_per_day, tally_of
 from jumar.evaluate.planning.unit_paths import UnitPaths
 from jumar.evaluate.sequences.budget import BUDGET
-from jumar.evaluate.sequences.returns import KEPT_SHARE, cap_for, returns_to_go
+from jumar.evaluate.sequences.returns import cap_of, returns_to_go
 from jumar.logs import Log, Timeline, unit_starts
 from jumar.logs.schema import DISCOUNT, HASH, REWARD, TIME
 from jumar.policy import Policy
@@ -191,8 +191,14 @@ def plan_ahead(
         )
     check_followed(log)
     columns = _columns(log, timeline)
-    cap = cap_for(columns.returns)
-    sequence_claims(log, Asked(gain=gain), cap)  # refuses what could not be claimed
+    claims_on(log, Asked(gain=gain))  # refuses what could not be claimed
+    if log.schema.reward_low:
+        raise OptionError(
+            "Plans along timelines need rewards that begin at 0",
+            example=log.schema.reward_low,
+            remedy="Move the column so that its range begins at 0.",
+        )
+    cap = cap_of(columns.returns)
     tally = tally_of(log)
     seen = measured(log, policy) if policy is not None and not tally.deterministic else None
     paths, width = columns.paths(cap), log.schema.reward_high - log.schema.reward_low
@@ -254,7 +260,7 @@ def _columns(log: Log, timeline: Timeline) -> _Columns:
             count=log.rows,
             remedy="Plan from a longer log.",
         )
-    most = sizes.cap(KEPT_SHARE)
+    most = sizes.counted_ahead
     rewards, discounts, starts, seen = [], [], [], 0
     for batch in log.batches(
         *TRAIN,
