@@ -42,7 +42,8 @@ class Waiting:
         """
         if stream not in STREAMS:
             raise JournalError("There is no such stream", example=stream, remedy="Say decisions or rewards.")
-        self.stream, self.loop = stream, loop
+        self.stream: Stream = stream
+        self.loop = loop
         self.future: Future[None] | asyncio.Future[None] = Future() if loop is None else loop.create_future()
         if isinstance(self.future, Future):
             self.future.set_running_or_notify_cancel()  # what was handed over cannot be taken back
