@@ -96,16 +96,18 @@ class Horizon:
     Attributes:
         timeline: the discount, and what ends an episode.
         cap: the most that a unit counts, in rewards on [0, 1]: more than that is rare on TRAIN.
+        metric_caps: the same for each metric of the log, in metrics on [0, 1].
         counts: ends, open decisions and disorder on the timelines.
     """
 
     timeline: Timeline
     cap: float
+    metric_caps: tuple[float, ...]
     counts: TimelineCounts
 
 
 def horizon_of(log: Log, timeline: Timeline, most_per_unit: int) -> Horizon:
-    """The cap on what a unit counts, from units of TRAIN.
+    """The caps on what a unit counts, from units of TRAIN.
 
     Raises:
         LogError: the log has no units, no time, or no propensities.
@@ -115,16 +117,25 @@ def horizon_of(log: Log, timeline: Timeline, most_per_unit: int) -> Horizon:
             "A discounted return can only be certified with logged propensities: along a timeline they multiply",
             remedy="Log the probability of each decision, or leave the discount out.",
         )
-    found: list[np.ndarray] = []
-    columns = ["__hash", "__reward", "__discount"]
+    counted = ["__reward", *log.metric_columns]
+    found: list[np.ndarray] = [np.zeros((0, len(counted)))]
+    columns = ["__hash", *counted, "__discount"]
     batches = log.batches("validate", columns=columns, by_unit=True, timeline=timeline, most_per_unit=most_per_unit)
     for batch in batches:
         starts = unit_starts(batch.column("__hash"))
         discount = np.nan_to_num(batch.column("__discount").to_numpy(zero_copy_only=False).astype(np.float64))
-        found.append(returns_to_go(np.asarray(batch.column("__reward")), discount, starts)[starts])
-    returns = np.concatenate(found) if found else np.zeros(1)
-    cap = float(np.quantile(returns, RETURNS_KEPT))
-    return Horizon(timeline, float(f"{max(cap, LEAST_CAP):.3g}"), log.timeline_counts(timeline))
+        brought = [np.asarray(batch.column(name)) for name in counted]
+        found.append(np.stack([returns_to_go(one, discount, starts)[starts] for one in brought], axis=1))
+    cap, *others = (_cap_on(returns) for returns in np.concatenate(found).T)
+    return Horizon(timeline, cap, tuple(others), log.timeline_counts(timeline))
+
+
+def _cap_on(returns: np.ndarray) -> float:
+    """What all but one unit in two hundred stay below; where even that is nothing, the most that one had."""
+    if not len(returns):
+        return 1.0
+    kept = float(np.quantile(returns, RETURNS_KEPT))
+    return float(f"{max(kept if kept > 0 else float(returns.max()), LEAST_CAP):.3g}")
 
 
 def counting_units(log: Log, findings: Sequence[Finding]) -> Counting:
@@ -173,7 +184,7 @@ def judged_on(
     counting = counting_units(log, findings)
     assert counting.most_per_unit is not None
     horizon = horizon_of(log, timeline, counting.most_per_unit)
-    return counting, horizon, sequence_claims(log, asked, horizon.cap)
+    return counting, horizon, sequence_claims(log, asked, horizon.cap, horizon.metric_caps)
 
 
 def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, priced_on: int) -> Aim | None:
@@ -222,7 +233,7 @@ def plan_of(
     fold = scored.fold(counting.most_per_unit)
     told = log.schema.has_propensities
     most = counting.most_per_unit or 1
-    units = None if horizon is None else scored.units(horizon.cap, most)
+    units = None if horizon is None else scored.units(most)
     return plan_gate(
         trials=trials_of(claims, scored, fold, counting.pieces, robust=told, units=units),
         validation_w=scored.weight,
@@ -242,7 +253,6 @@ def plan_of(
         most_per_unit=most,
         boost=counting.boost,
         timeline=None if horizon is None else horizon.timeline,
-        return_cap=1.0 if horizon is None else horizon.cap,
         seed=seed,
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,

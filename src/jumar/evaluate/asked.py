@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import msgspec
+
 from jumar.errors import OptionError
 from jumar.evaluate.claims import Claim
 from jumar.logs import Log, Metric
@@ -114,35 +116,42 @@ def claims_on(log: Log, asked: Asked) -> list[Claim]:
     return claims
 
 
-def sequence_claims(log: Log, asked: Asked, cap: float) -> list[Claim]:
+def sequence_claims(log: Log, asked: Asked, cap: float, metric_caps: Sequence[float]) -> list[Claim]:
     """Claims about what follows on timelines; the first is the paired gain in returns.
 
     Args:
-        log: whose reward they speak of.
-        asked: the user's words: of a margin or a gain, and nothing else.
+        log: whose reward and metrics they speak of.
+        asked: the user's words: of a margin or a gain, and of guardrails.
         cap: the most that a unit counts, in rewards on [0, 1].
+        metric_caps: the same for each metric of the log.
 
     Raises:
-        OptionError: a guardrail, a cost or a budget is asked for, or a share is out of range.
+        OptionError: a cost or a budget is asked for, or as for ``claims_on``.
     """
-    if asked.guardrail or asked.reduce or asked.budget is not None:
+    if asked.reduce or asked.budget is not None:
         raise OptionError(
-            "With a discount only the reward itself can be claimed so far: no guardrails, reductions or budgets",
-            example=(*asked.guardrail, *asked.reduce, *([asked.budget] if asked.budget else [])),
+            "With a discount no reductions or budgets can be claimed, only the reward and guardrails",
+            example=(*asked.reduce, *([asked.budget] if asked.budget else [])),
             remedy="Put costs into the reward, or leave the discount out.",
         )
-    margin = claims_on(log, asked)[-1].margin
-    if margin and log.schema.reward_low:
+    claims = [_followed(one, cap if one.kind == "value" else metric_caps[one.column]) for one in claims_on(log, asked)]
+    return [*claims, msgspec.structs.replace(claims[0], kind="deviation", required=False)]
+
+
+def _followed(claim: Claim, cap: float) -> Claim:
+    """The claim on what a unit's rewards or metrics add up to, of which no more than the cap counts.
+
+    Raises:
+        OptionError: a share is asked of what does not begin at 0.
+    """
+    if claim.margin and claim.low:
         raise OptionError(
-            "A margin or a gain is a share of what production brings, and these rewards do not begin at 0",
-            example=log.schema.reward_low,
+            "A margin or a gain is a share of what production brings, and this does not begin at 0",
+            example=f"{claim.metric}: from {claim.low:g}",
             remedy="Ask for none, or move the column so that its range begins at 0.",
         )
-    name, high = str(log.schema.roles.reward), cap * (log.schema.reward_high - log.schema.reward_low)
-    claims = [Claim(kind="return", metric=name, high=high, required=margin <= 0)]
-    if margin:
-        claims.append(Claim(kind="return", metric=name, high=high, margin=margin))
-    return [*claims, Claim(kind="deviation", metric=name, high=high, required=False)]
+    kind = "return" if claim.kind == "value" else "metric_return"
+    return msgspec.structs.replace(claim, kind=kind, low=0.0, high=cap * claim.scale, cap=cap)
 
 
 def _metric_claim(text: str, known: Mapping[str, Known]) -> Claim:

@@ -161,7 +161,7 @@ class Gate:
         if codes is None:
             raise GateError("returns need the unit of every row", remedy="Pass unit= with every batch.")
         starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
-        return UnitRows(starts, gamma, self.plan.return_cap, self.plan.most_per_unit)
+        return UnitRows(starts, gamma, self.plan.most_per_unit)
 
     def _slices(self, rows: int, width: int, unit: ArrayLike | None) -> list[slice]:
         """Slices of bounded size; where evidence is by unit, none cuts a unit."""

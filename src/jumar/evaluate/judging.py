@@ -94,11 +94,11 @@ class Scored:
             production=None if self.implied else self.production,
         )
 
-    def units(self, cap: float, most_per_unit: int) -> UnitRows:
+    def units(self, most_per_unit: int) -> UnitRows:
         """How the rows follow each other, where they came as timelines."""
         assert self.discount is not None
         starts = np.flatnonzero(np.r_[True, self.unit[1:] != self.unit[:-1]])
-        return UnitRows(starts, np.nan_to_num(self.discount), cap, most_per_unit)
+        return UnitRows(starts, np.nan_to_num(self.discount), most_per_unit)
 
     def fold(self, most_per_unit: int | None) -> Fold:
         """From rows to pieces of evidence."""

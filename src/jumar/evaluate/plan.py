@@ -68,8 +68,7 @@ class GatePlan(Record, frozen=True, kw_only=True):
         most_per_unit: decisions of a unit that count, where evidence is by unit.
         boost: most of the capital bets by the booster, see ``star``.
         split: how units were divided, such as the salt of the hash and the fractions.
-        timeline: the discount of what follows, where returns are claimed; ``return_cap``: the most that a unit counts,
-            in rewards on [0, 1].
+        timeline: the discount of what follows, where returns are claimed.
         value_low, value_high: predicted mean rewards that the audit of weights reads as 0 and as 1.
     """
 
@@ -99,7 +98,6 @@ class GatePlan(Record, frozen=True, kw_only=True):
     most_per_unit: int = 1
     boost: bool = False
     timeline: Timeline | None = None
-    return_cap: float = 1.0
     value_low: float = 0.0
     value_high: float = 1.0
 
@@ -165,7 +163,6 @@ def plan_gate(
     most_per_unit: int = 1,
     boost: bool = False,
     timeline: Timeline | None = None,
-    return_cap: float = 1.0,
 ) -> GatePlan:
     """Freezes candidates, claims, bets, order and error probabilities.
 
@@ -185,7 +182,7 @@ def plan_gate(
         decisions_planned: decisions that the gate is expected to hold, where they are not the units of evidence.
         validation_rows: decisions behind the trials, where they are not the units of evidence.
         propensity_floor: the smallest propensity of TRAIN.
-        estimated_propensities, evidence, most_per_unit, boost, timeline, return_cap: see ``GatePlan``.
+        estimated_propensities, evidence, most_per_unit, boost, timeline: see ``GatePlan``.
         reward_low: what the rescaled reward 0 stands for.
         reward_high: what 1 stands for.
         log_source: where the rows come from.
@@ -269,7 +266,6 @@ def plan_gate(
         most_per_unit=most_per_unit,
         boost=boost,
         timeline=timeline,
-        return_cap=return_cap,
         value_low=value_range[0],
         value_high=value_range[1],
     )

@@ -37,6 +37,7 @@ RETURNS = (
     "episode or of the log, each worth {discount:g} times as much one {each} later, and no more than {cap:g} in all. "
     "Units were decided about independently of one another."
 )
+ALSO = "Of what a unit's {metric} adds up to in the same way, no more than {cap:g} counts."
 FROM_LOW = "Rewards count from their lower bound {low:g} up: a longer episode is not held against a policy."
 IMPLIED = "Each of the two actions was possible with the probability that the propensity of the other leaves it."
 BOOSTED = (
@@ -85,7 +86,7 @@ def certificate_of(
         timeline=plan.timeline,
         return_cap=None if plan.timeline is None else plan.claims[0].claim.scale,
         claims=result.claims,
-        guardrails=[one for one in result.claims if one.kind == "metric"],
+        guardrails=[one for one in result.claims if one.kind in ("metric", "metric_return")],
         rows_needed=result.rows_needed,
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,
@@ -155,6 +156,8 @@ def assumptions_of(log: Log, *, estimated: bool, plan: GatePlan | None = None) -
         scale = plan.claims[0].claim.scale
         each = plan.timeline.horizon
         drawn = [FRESH, RETURNS.format(discount=plan.timeline.discount, each=each, cap=scale)]
+        beside = [one.claim for one in plan.claims if one.claim.kind == "metric_return"]
+        drawn += [ALSO.format(metric=one.metric, cap=one.scale) for one in beside]
         drawn += [BOOSTED.format(seed=plan.seed)] * plan.boost
         drawn += [FROM_LOW.format(low=log.schema.reward_low)] if log.schema.reward_low else []
     named = {one.claim.column for one in plan.claims} if plan is not None else set()

@@ -97,7 +97,11 @@ class EpisodeLaw:
         inner /= inner.sum(axis=2, keepdims=True)
         mean = np.einsum("bji,bji->bj", inner, self.values)
         square = np.einsum("bji,bji,bji->bj", inner, self.values, self.values)
-        return inner * self.path[..., None], float((self.path * mean).sum()), float((self.path * (square - mean**2)).sum())
+        return (
+            inner * self.path[..., None],
+            float((self.path * mean).sum()),
+            float((self.path * (square - mean**2)).sum()),
+        )
 
     def with_mean(self, gain: float) -> Floats:
         """[blocks, paths, returns] probabilities under which E[D] is ``gain``.
@@ -119,7 +123,9 @@ class EpisodeLaw:
             low, high = (theta, high) if mean < gain else (low, theta)
             newton = theta + (gain - mean) / slope if slope > 0 else math.nan
             if not low < newton < high:
-                newton = 0.5 * (low + high) if math.isfinite(low + high) else 2.0 * theta + math.copysign(1.0, gain - mean)
+                newton = (
+                    0.5 * (low + high) if math.isfinite(low + high) else 2.0 * theta + math.copysign(1.0, gain - mean)
+                )
             theta = newton
             found, mean, slope = self._tilted(theta)
         return found
@@ -178,9 +184,7 @@ def episode_law(paths: UnitPaths, weight: OneWeight, kind: Kind, most: int | Non
             held = np.minimum(products, LARGEST_PRODUCT)[:, np.minimum(np.arange(decisions), deviating - 1)]
             values[number] = (held - 1.0) @ _columns(paths, paths.share, chosen, decisions).T
         path[number] = likely / likely.sum() * units.size / paths.units
-    square = (
-        paths.single_square(weight.chi_square) if kind == "single" else paths.whole_square(weight.chi_square, most)
-    )
+    square = paths.single_square(weight.chi_square) if kind == "single" else paths.whole_square(weight.chi_square, most)
     return EpisodeLaw(values, path, brought, square)
 
 
