@@ -102,6 +102,28 @@ def test_what_pays_in_the_long_run_is_certified(result: Improvement):
     assert result.plan.return_cap == pytest.approx(3.0, abs=0.1)
 
 
+def test_guardrails_count_what_a_unit_adds_up_to(table: pa.Table):
+    """The policy grabs less: complaints fall, smiles do too, and only the first may be promised not to get worse."""
+    rng, grab = np.random.default_rng(3), np.asarray(table["action"]) == "grab"
+    for name, rates in {"complaints": (0.1, 0.7), "smiles": (0.1, 0.9)}.items():
+        table = table.append_column(name, pa.array((rng.random(len(grab)) < np.where(grab, *rates[::-1])) * 1.0))
+    log = jumar.read_log(table, end="end", metrics=("complaints", "smiles:0..2"))
+    found = jumar.improve(
+        log, **SMALL, guardrail=("complaints:lower:margin=0.2", "smiles:higher:margin=0.5")
+    ).certificate
+    assert found.verdict == "certified", found.reasons
+    complaints, smiles = found.guardrails
+    assert (complaints.kind, complaints.better, complaints.verdict) == ("metric_return", "lower", "passed")
+    for one in (complaints, smiles):
+        values = np.asarray(table[one.metric]) * 0.99 ** np.asarray(table["day"])
+        assert one.production == pytest.approx(values.sum() / 8_000, rel=0.05)
+        assert one.change < 0
+    assert any("Of what a unit's complaints adds up to" in one for one in found.assumptions)
+    refused = jumar.improve(log, **SMALL, guardrail="smiles:higher").certificate
+    assert refused.verdict == "refused"
+    assert any("average smiles per unit, discounted" in reason for reason in refused.reasons)
+
+
 def test_who_looks_at_today_alone_learns_the_opposite(table: pa.Table, result: Improvement):
     today = improve(table, discount=None)
     assert today.certificate.timeline is None
@@ -162,8 +184,9 @@ def test_on_the_command_line(table: pa.Table, tmp_path: Path, capsys: pytest.Cap
         ({"discount": None, "per": "day"}, "needs a discount"),
         ({"discount": None, "learner": "cql"}, "takes a discount"),
         ({"learner": "direct"}, "does not look ahead"),
-        ({"budget": "grab=0.5"}, "only the reward itself"),
-        ({"reduce": ["grab=0.1"]}, "only the reward itself"),
+        ({"budget": "grab=0.5"}, "no reductions or budgets"),
+        ({"reduce": ["grab=0.1"]}, "no reductions or budgets"),
+        ({"guardrail": "complaints:lower"}, "not among the metrics"),
     ],
 )
 def test_what_cannot_be_asked(table: pa.Table, asked: dict[str, Any], words: str):
