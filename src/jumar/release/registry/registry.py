@@ -17,8 +17,9 @@ from typing import Any
 from jumar.errors import OptionError
 from jumar.policy import Policy
 from jumar.release.challenger import Gates
-from jumar.release.documents import FORMAT, ReleaseError, user_name
+from jumar.release.documents import FORMAT, Ledger, ReleaseError, user_name
 from jumar.release.freeze import utc
+from jumar.release.ledger import LEDGER_FILE
 from jumar.release.registry.documents import (
     ALIASES,
     Aliases,
@@ -109,11 +110,6 @@ class Registry:
         """Where it is."""
         return self._files.place
 
-    @property
-    def gates(self) -> Gates | None:
-        """The folder of gates, None where the registry has none."""
-        return None if self._gates is None else Gates(self._gates)
-
     # reading
 
     def state(self) -> RegistryRecord:
@@ -163,6 +159,16 @@ class Registry:
             ReleaseError: as for ``policy``.
         """
         return self._versions.files(self.resolve(version_or_alias))
+
+    def ledger(self) -> Ledger | None:
+        """The ledger of its gates: attempts, and the α that they spent. None where no challenger was ever opened.
+
+        Raises:
+            ReleaseError: it was changed.
+        """
+        if self._gates is None or not (self._gates / LEDGER_FILE).exists():
+            return None
+        return Gates(self._gates).ledger()
 
     def resolve(self, version_or_alias: str) -> str:
         """The version that an alias stands for; any other word is the name of a version.
@@ -328,12 +334,16 @@ class Registry:
                 remedy="Register the result folder of a certified run, let it pass as a challenger (jumar gate), or "
                 "promote it with --force and a reason that stays in the records for ever.",
             )
-        alpha = row.alpha if row is not None else 1.0 - found.confidence if found is not None and certified else None
+        alpha = None
+        if row is not None:
+            alpha = row.alpha
+        elif found is not None and certified:
+            alpha = round(1.0 - found.confidence, 15)
         return {
-            "forced": row is None and not certified,
+            "forced": alpha is None,
             "certificate_sha256": version.certificate_sha256 if certified else "",
             "attempt": "" if row is None else row.name,
-            "alpha": None if alpha is None else round(alpha, 15),
+            "alpha": alpha,
         }
 
     def _append(
