@@ -319,7 +319,7 @@ def _ledger(book: Registry) -> Iterable[str]:
 
     from jumar.release.ledger import spent
 
-    ledger = book.ledger()
+    ledger = None if book.gates is None else book.gates.known_ledger()
     if ledger is not None:
         used = len(spent(ledger, datetime.datetime.now(datetime.UTC)))
         passed = sum(row.outcome == "passed" for row in ledger.rows)
