@@ -217,7 +217,7 @@ def _decide(
     if missing:
         late = [f"The stage ends after {record.day} days without what it takes to go on."] if ended else []
         return "rollback" if ended else "wait", [*late, *missing]
-    proven = [f"The {one.name} is within its margin." for one in looked if one.log_proof is not None]
+    proven = [f"'{one.name}' is within its margin." for one in looked if one.log_proof is not None]
     said = [f"No harm was found among {exposed:,} units that are new to the challenger.", *proven]
     last = record.stage + 1 == len(plan.all_stages)
     return "done" if last else "widen", said
@@ -238,7 +238,7 @@ def _missing(record: CanaryRecord, stage: Stage, looked: list[MetricLook], expos
     for one in looked:
         if one.log_proof is not None and one.proof_needs is not None and one.log_proof < one.proof_needs:
             found.append(
-                f"The {one.name} has not been shown to be within its margin: {one.log_proof:.1f} of "
+                f"'{one.name}' has not been shown to be within its margin: {one.log_proof:.1f} of "
                 f"{one.proof_needs:.1f} nats."
             )
     return found
@@ -246,7 +246,7 @@ def _missing(record: CanaryRecord, stage: Stage, looked: list[MetricLook], expos
 
 def _harm(one: MetricLook) -> str:
     return (
-        f"The {one.name} is worse than is tolerated: {one.change:+.4g} per unit, where production's units bring "
+        f"'{one.name}' is worse than is tolerated: {one.change:+.4g} per unit, where production's units bring "
         f"{one.production:.4g} ({one.log_harm:.1f} nats of evidence, {one.harm_needs:.1f} are enough)."
     )
 

@@ -88,7 +88,7 @@ class Canary:
             )
             if record.format != FORMAT or np.any(np.diff(units.place) <= 0):
                 raise ValueError(f"format {record.format}, or places out of order")
-        except (pa.ArrowException, msgspec.MsgspecError, KeyError, ValueError) as error:
+        except (OSError, pa.ArrowException, msgspec.MsgspecError, KeyError, ValueError) as error:
             raise ReleaseError(
                 f"This is not a saved canary ({error})", remedy="Restore it from a copy; it must not be edited."
             ) from error
