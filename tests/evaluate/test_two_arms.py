@@ -57,6 +57,7 @@ def test_the_capital_of_no_effect_is_at_most_one_on_average_over_every_assignmen
     """Exactly, over all 2⁶ ways to deal six units out, whatever their habits; some do better exposed, others worse."""
     rng = np.random.default_rng(1)
     q, centre, theta = 0.3, rng.random(6), -1.0
+    with_, without = centre, centre
     while not -0.01 < theta <= 0.0:
         with_, without = rng.random((2, 6))
         theta = np.mean(asked.sign * (with_ - without) + asked.slack * (without + asked.shift))
@@ -64,7 +65,7 @@ def test_the_capital_of_no_effect_is_at_most_one_on_average_over_every_assignmen
     for arms in itertools.product([False, True], repeat=6):
         exposed = np.array(arms)
         chance = np.prod(np.where(exposed, q, 1 - q))
-        total = np.where(exposed, with_, without)
+        total = np.where(exposed, with_, without).astype(np.float64)
         log = capital_of(total, exposed, centre, 0.05, share=q, alpha=0.05, asked=asked).log_value
         mean += chance * math.exp(log)
     assert 0.5 < mean <= 1 + 1e-9

@@ -173,21 +173,22 @@ def _look(canary: Canary, metric: CanaryMetric, arms: Bools, pilot: Bools, sums:
     centre, spread = centres(total, then, pilot)
     tested = ~pilot
     given = total[tested], arms[tested], centre[tested]
-    alpha, plain = plan.harm_alpha, Question(1.0)
+    alpha, up, down = plan.harm_alpha, Question(1.0), Question(-1.0)
 
     def capital(asked: Question, level: float) -> Capital:
         return capital_of(*given, spread, share=share, alpha=level, asked=asked)
 
+    known = {asked: capital(asked, alpha) for asked in {up, down, metric.harm}}
     proving = metric.margin is not None and canary.record.stage == len(plan.stages) - 1
     return MetricLook(
         name=metric.name,
         production=_mean(sums[~arms], metric),
         challenger=_mean(sums[arms], metric),
-        change=float(variable(*given, share, plain).mean()) * metric.scale if tested.any() else 0.0,
-        at_least=float(capital(plain, alpha).lower_bound(alpha)) * metric.scale,
-        at_most=-float(capital(Question(-1.0), alpha).lower_bound(alpha)) * metric.scale,
+        change=float(variable(*given, share, up).mean()) * metric.scale if tested.any() else 0.0,
+        at_least=float(known[up].lower_bound(alpha)) * metric.scale,
+        at_most=-float(known[down].lower_bound(alpha)) * metric.scale,
         cut=int(((sums < metric.low) | (sums > metric.high)).sum()),
-        log_harm=float(capital(metric.harm, alpha).log_value),
+        log_harm=float(known[metric.harm].log_value),
         harm_needs=-math.log(alpha),
         log_proof=float(capital(metric.proof, plan.proof_alpha).log_value) if proving else None,
         proof_needs=-math.log(plan.proof_alpha) if proving else None,

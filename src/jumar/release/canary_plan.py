@@ -68,7 +68,7 @@ class CanaryMetric(Record, frozen=True, kw_only=True):
     @property
     def harm(self) -> Question:
         """Is the challenger worse by more than the tolerance? Its average is above 0 exactly then."""
-        return Question(-self._sign, -self.tolerance, self._shift)
+        return Question(-self._sign, -self.tolerance, self._shift if self.tolerance else 0.0)
 
     @property
     def proof(self) -> Question:
