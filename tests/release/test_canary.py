@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,9 +18,19 @@ from jumar.errors import OptionError
 from jumar.evaluate.two_arms import Question, capital_of, centres
 from jumar.release.arms import arm, pilots, place, places
 from jumar.release.canary import begin, observe, update
-from jumar.release.canary_plan import STAGES, CanaryMetric, CanaryPlan, Stage, checked
+from jumar.release.canary_plan import (
+    STAGES,
+    CanaryDay,
+    CanaryMetric,
+    CanaryPlan,
+    CanaryRecord,
+    MetricLook,
+    Stage,
+    checked,
+)
 from jumar.release.canary_state import Canary
 from jumar.release.documents import ReleaseError
+from jumar.release.watch import Watch, WatchDay, WatchPlan
 
 FIRST = datetime.date(2026, 3, 1)
 REWARD = CanaryMetric(name="reward", high=4.0, margin=0.3)
@@ -331,3 +343,14 @@ def test_an_equal_policy_is_seldom_taken_back_and_a_worse_one_seldom_let_through
     assert outcomes[0.0][1] >= 40
     assert outcomes[-0.3][1] <= 3
     assert outcomes[-0.3][0] >= 40
+
+
+DOCUMENTED = (CanaryPlan, Stage, CanaryMetric, CanaryRecord, CanaryDay, MetricLook, WatchPlan, Watch, WatchDay)
+
+
+@pytest.mark.parametrize("record", DOCUMENTED)
+def test_every_field_is_documented(record: type[msgspec.Struct]):
+    page = (Path(__file__).parents[2] / "docs/canary.md").read_text()
+    table = page.partition(f"### `{record.__name__}`\n")[2].partition("\n#")[0]
+    told = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])]
+    assert sorted(told) == sorted(record.__struct_fields__)

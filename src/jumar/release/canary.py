@@ -53,8 +53,8 @@ def begin(plan: CanaryPlan) -> Canary:
 def update(canary: Canary, date: datetime.date, rows: pa.Table, *, share: float) -> Canary:
     """Count one day's decisions, look if a look is planned, and decide.
 
-    The same date again changes nothing. Days must come in order and none may be missing that has decisions: the units of
-    a stage are those that came since it began.
+    The same date again changes nothing. Days must come in order and none that has decisions may be missing: the units
+    of a stage are those that came since it began.
 
     Args:
         canary: as the day before left it.
