@@ -200,7 +200,8 @@ def improve(
     minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
     alpha = 1.0 - confidence
     with clock.stage("learn") as tell:
-        learned = learn(log, prepared, seed, members, learner, alpha, counting.pieces, minimum, tell)
+        judged = (horizon.cap, counting.most_per_unit) if horizon else ()
+        learned = learn(log, prepared, seed, members, learner, alpha, counting.pieces, minimum, tell, *judged)
     if not np.isfinite([learned.clone_result.loss, learned.value_result.loss]).all():
         certificate = refusal_before_gate(log, claims, findings, [DIVERGED], confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
@@ -231,8 +232,6 @@ def _timeline(
 ) -> Timeline | None:
     """The timeline that is asked for; None where every decision counts by itself."""
     if discount is not None:
-        if learner == "direct":
-            raise OptionError("The direct learner does not look ahead", remedy="Leave --learner at one-step.")
         return timeline_of(discount, per, gap)
     if per is not None or gap is not None:
         raise OptionError("A time to count by needs a discount", remedy="Add for example --discount 0.95.")

@@ -24,7 +24,20 @@ from jumar.learn.sac_n import SACNConfig, sac_n_loss
 from jumar.learn.steered import preferences
 from jumar.learn.steps import reward_unit
 
-from .small_mdps import CHAIN, END, FIRST_CODE, GO, LEFT, RIGHT, STAY, TWO_STATES, SmallMDP, learn, side_by_side
+from .small_mdps import (
+    CHAIN,
+    END,
+    FIRST_CODE,
+    GO,
+    LEFT,
+    RIGHT,
+    STAY,
+    TWO_STATES,
+    SmallMDP,
+    certain,
+    learn,
+    side_by_side,
+)
 
 BOTH = side_by_side(TWO_STATES, CHAIN)
 SOUGHT: dict[str, dict[str, Any]] = {
@@ -81,7 +94,7 @@ def test_iql_at_the_mean_finds_production_s_values_and_beyond_it_goes_from_those
 # What each is there for
 
 UNSEEN = SmallMDP(  # the third action is never logged, and in the second state all that is logged is poor
-    following=np.full((2, 3), END),
+    moves=certain(np.full((2, 3), END)),
     reward=np.array([[1.0, 0.9, 0.0], [0.0, 0.1, 0.0]]),
     production=np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]),
     discount=0.9,
@@ -146,7 +159,7 @@ def test_every_learner_takes_its_targets_from_the_target_network_and_they_have_n
 
 
 LUCKY = SmallMDP(  # what is hardly ever taken pays best; the way there pays nothing
-    following=np.array([[1, END, END], [END, END, END]]),
+    moves=certain(np.array([[1, END, END], [END, END, END]])),
     reward=np.array([[0.0, 0.3, 0.2], [0.5, 0.4, 2.0]]),
     production=np.array([[0.4, 0.4, 0.2], [0.5, 0.46, 0.04]]),
     discount=0.9,
@@ -170,7 +183,7 @@ def test_bcq_never_takes_what_the_clone_rules_out_nor_counts_on_it() -> None:
 
 
 GAMBLE = SmallMDP(  # from the first state certainly 0.5, or to a second one where it is 0 or 1
-    following=np.array([[END, 1], [END, END]]),
+    moves=certain(np.array([[END, 1], [END, END]])),
     reward=np.array([[0.5, 0.0], [0.5, 0.5]]),
     production=np.full((2, 2), 0.5),
     discount=0.9,
@@ -194,7 +207,7 @@ def test_the_quantiles_of_qr_dqn_spread_like_the_returns() -> None:
 
 
 BANDIT = SmallMDP(
-    following=np.full((2, 3), END),
+    moves=certain(np.full((2, 3), END)),
     reward=np.array([[0.2, 0.5, 0.4], [0.7, 0.3, 0.6]]),
     production=np.array([[0.6, 0.25, 0.15], [0.3, 0.2, 0.5]]),
     discount=0.9,
@@ -215,7 +228,7 @@ def test_crr_imitates_good_actions_by_as_much_as_they_are_better() -> None:
 
 
 RARE = SmallMDP(  # the first state leads to one where the better action is rare, and scatters
-    following=np.array([[1, 1], [END, END]]),
+    moves=certain(np.array([[1, 1], [END, END]])),
     reward=np.array([[0.0, 0.0], [0.5, 0.9]]),
     production=np.array([[0.5, 0.5], [0.98, 0.02]]),
     discount=0.9,
