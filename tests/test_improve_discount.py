@@ -125,8 +125,9 @@ def test_where_actions_change_nothing_it_is_refused_and_a_canary_is_asked_for():
     assert any("per unit" in reason for reason in refused.certificate.reasons)
 
 
-def test_a_learner_that_bootstraps_is_gated_alike(table: pa.Table):
-    found = improve(table, learner="iql", members=1)
+@pytest.mark.parametrize("learner", ["iql", "direct"])
+def test_other_learners_are_gated_alike(table: pa.Table, learner: Any):
+    found = improve(table, learner=learner, members=1)
     assert found.certificate.verdict == "certified", found.certificate.reasons
     assert value_of(grabs(found)) > value_of(np.full(DAYS, GRAB))
 
@@ -151,7 +152,6 @@ def test_on_the_command_line(table: pa.Table, tmp_path: Path, capsys: pytest.Cap
         ({"per": "fortnight"}, "takes a time"),
         ({"discount": None, "per": "day"}, "needs a discount"),
         ({"discount": None, "learner": "cql"}, "takes a discount"),
-        ({"learner": "direct"}, "does not look ahead"),
         ({"budget": "grab=0.5"}, "only the reward itself"),
         ({"reduce": ["grab=0.1"]}, "only the reward itself"),
     ],

@@ -1,6 +1,6 @@
 """The direct learner with a discount: a tilt that maximises what the gate can prove about whole episodes.
 
-Per unit, D = Σ_t (ρ_{0:t} − 1)·c_t/cap is the gate's own variable, ρ_{0:t} being the product of π_θ(a|x)/μ(a|x) up to t. The
+Per unit, D = Σ_t (ρ_{0:t} − 1)·c_t/cap is the gate's own variable, ρ_{0:t} the product of π_θ(a|x)/μ(a|x) up to t. The
 loss is that of ``learn.direct`` with D in the place of d, less a control variate out of production's values, plus a
 price on every unit whose Σ_t χ²_t leaves the budget: beyond it products of weights say nothing any more. In the end the
 tilt is shortened where too many held-out units still leave it.
