@@ -81,8 +81,15 @@ def learn(
     if "gamma" not in prepared.held_out:
         return fit_direct(*rows, DirectConfig(alpha, pieces, minimum, one_step, fit), told)
     base = fit_one_step(*rows, one_step, part_of(told, 0.0, 0.6))
-    asked = {"alpha": alpha, "units_planned": pieces, "minimum": minimum, "cap": cap, "most_per_unit": most_per_unit}
-    config = DirectAheadConfig(**asked, fit=fit, seed=seed)
+    config = DirectAheadConfig(
+        alpha=alpha,
+        units_planned=pieces,
+        minimum=minimum,
+        cap=cap,
+        most_per_unit=most_per_unit,
+        fit=fit,
+        seed=seed,
+    )
     return fit_direct_ahead(*rows[:4], base, config, part_of(told, 0.6, 1.0))
 
 

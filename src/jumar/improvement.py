@@ -200,8 +200,8 @@ def improve(
     minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
     alpha = 1.0 - confidence
     with clock.stage("learn") as tell:
-        judged = (horizon.cap, counting.most_per_unit) if horizon else ()
-        learned = learn(log, prepared, seed, members, learner, alpha, counting.pieces, minimum, tell, *judged)
+        cap, most = (horizon.cap, counting.most_per_unit) if horizon else (0.0, None)
+        learned = learn(log, prepared, seed, members, learner, alpha, counting.pieces, minimum, tell, cap, most)
     if not np.isfinite([learned.clone_result.loss, learned.value_result.loss]).all():
         certificate = refusal_before_gate(log, claims, findings, [DIVERGED], confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
