@@ -56,6 +56,12 @@ class Timeline(Record, frozen=True, kw_only=True):
         name = next((name for name, seconds in _SECONDS.items() if seconds == self.per), None)
         return name or f"{self.per:g} seconds"
 
+    @property
+    def flags(self) -> str:
+        """The flags of the command line that ask for it."""
+        times = [("--per", self.per), ("--gap", self.gap)]
+        return " ".join([f"--discount {self.discount!r}", *(f"{flag} {_word(one)}" for flag, one in times if one)])
+
 
 class TimelineCounts(Record, frozen=True, kw_only=True):
     """What was found on the timelines of a log.
@@ -106,6 +112,21 @@ class TimelineCounts(Record, frozen=True, kw_only=True):
         return said
 
 
+def asked_timeline(
+    discount: float | None, per: str | float | None = None, gap: str | float | None = None
+) -> Timeline | None:
+    """The timeline that is asked for; None where every decision counts by itself.
+
+    Raises:
+        OptionError: see ``timeline_of``; or a time to count by without a discount.
+    """
+    if discount is not None:
+        return timeline_of(discount, per, gap)
+    if per is not None or gap is not None:
+        raise OptionError("A time to count by needs a discount", remedy="Add for example --discount 0.95.")
+    return None
+
+
 def timeline_of(discount: float, per: str | float | None = None, gap: str | float | None = None) -> Timeline:
     """A timeline from words.
 
@@ -125,6 +146,12 @@ def timeline_of(discount: float, per: str | float | None = None, gap: str | floa
         )
     each = None if per in (None, "decision") else _seconds("per", per)
     return Timeline(discount=float(discount), per=each, gap=None if gap is None else _seconds("gap", gap))
+
+
+def _word(seconds: float) -> str:
+    """What ``_seconds`` reads as so many."""
+    name = next((name for name, each in _SECONDS.items() if each == seconds), None)
+    return name or (f"{seconds:.0f}s" if seconds.is_integer() else f"{seconds:f}s")
 
 
 def _seconds(name: str, words: str | float | None) -> float:
