@@ -157,8 +157,9 @@ def test_where_actions_change_nothing_it_is_refused_and_a_canary_is_asked_for(tm
     assert cli.main(["plan", *command.replace("LOG", str(path)).split(), "--end", "end"]) == cli.CERTIFIED
 
 
-def test_a_learner_that_bootstraps_is_gated_alike(table: pa.Table):
-    found = improve(table, learner="iql", members=1)
+@pytest.mark.parametrize("learner", ["iql", "direct"])
+def test_other_learners_are_gated_alike(table: pa.Table, learner: Any):
+    found = improve(table, learner=learner, members=1)
     assert found.certificate.verdict == "certified", found.certificate.reasons
     assert value_of(grabs(found)) > value_of(np.full(DAYS, GRAB))
 
@@ -183,7 +184,6 @@ def test_on_the_command_line(table: pa.Table, tmp_path: Path, capsys: pytest.Cap
         ({"per": "fortnight"}, "takes a time"),
         ({"discount": None, "per": "day"}, "needs a discount"),
         ({"discount": None, "learner": "cql"}, "takes a discount"),
-        ({"learner": "direct"}, "does not look ahead"),
         ({"budget": "grab=0.5"}, "no reductions or budgets"),
         ({"reduce": ["grab=0.1"]}, "no reductions or budgets"),
         ({"guardrail": "complaints:lower"}, "not among the metrics"),

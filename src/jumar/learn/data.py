@@ -83,15 +83,17 @@ class MemoryChunks:
     @classmethod
     def of(cls, columns: Columns, seed: int) -> MemoryChunks:
         """Shuffle and move to the device."""
-        order = np.random.default_rng(seed).permutation(len(columns["action"]))
+        order = _shuffled(columns, np.random.default_rng(seed))
         return cls({name: jax.device_put(values[order]) for name, values in columns.items()}, order)
 
     def extend(self, more: Callable[[Columns], Columns]) -> None:
         """Add or replace columns that are computed from all rows in the order in which they came."""
-        back = np.empty_like(self.order)
-        back[self.order] = np.arange(len(back))
-        found = more({name: np.asarray(values)[back] for name, values in self.columns.items()})
+        found = more(self._in_order())
         self.columns = self.columns | {name: jax.device_put(values[self.order]) for name, values in found.items()}
+
+    def regrouped(self, more: Callable[[Columns], Columns], seed: int) -> MemoryChunks:
+        """Rows computed from all rows in the order in which they came; with ``place``, units stay together."""
+        return MemoryChunks.of(more(self._in_order()), seed)
 
     @property
     def rows(self) -> int:
@@ -102,6 +104,12 @@ class MemoryChunks:
         """The one piece."""
         del rng
         yield self.columns
+
+    def _in_order(self) -> Columns:
+        """The columns as they came."""
+        back = np.empty_like(self.order)
+        back[self.order] = np.arange(len(back))
+        return {name: np.asarray(values)[back] for name, values in self.columns.items()}
 
 
 @dataclass
@@ -131,10 +139,15 @@ class SpilledChunks:
         """Add or replace columns that are computed pile by pile from rows in the order in which they came."""
         found: Columns = {}
         for pile in range(self.count):
-            found = more({name: self._read(pile, name) for name in self.layout})
+            found = more(self._pile(pile))
             for name, values in found.items():
                 values.tofile(self._path(pile, name))
         self.layout |= {name: (values.dtype, values.shape[1:]) for name, values in found.items()}
+
+    def regrouped(self, more: Callable[[Columns], Columns], seed: int) -> SpilledChunks:
+        """Rows computed pile by pile from whole units in the order in which they came; with ``place``, they stay so."""
+        pieces = (more(self._pile(pile)) for pile in range(self.count))
+        return SpilledChunks.of(pieces, self.count, seed, by_unit=True)
 
     @property
     def rows(self) -> int:
@@ -146,9 +159,13 @@ class SpilledChunks:
         """Each pile once, in random order, shuffled anew."""
         assert self.sizes is not None
         for pile in rng.permutation(self.count):
-            size = int(self.sizes[pile])
-            order = rng.permutation(size)[: self.rows]
-            yield {name: jax.device_put(self._read(int(pile), name)[order]) for name in self.layout}
+            columns = self._pile(int(pile))
+            order = _shuffled(columns, rng)[: self.rows]
+            yield {name: jax.device_put(values[order]) for name, values in columns.items()}
+
+    def _pile(self, pile: int) -> Columns:
+        """One pile as it came."""
+        return {name: self._read(pile, name) for name in self.layout}
 
     def _read(self, pile: int, name: str) -> NDArray[Any]:
         """A column of one pile."""
@@ -169,3 +186,15 @@ class SpilledChunks:
 
     def _path(self, pile: int, name: str) -> Path:
         return Path(self.folder) / f"{pile:04d}-{name.replace(':', '-')}.bin"
+
+
+def _shuffled(columns: Columns, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random order of the rows; with ``place``, of the units, the rows of each in the order of their places."""
+    rows = len(columns["action"])
+    if "place" not in columns:
+        return rng.permutation(rows)
+    starts = np.flatnonzero(np.asarray(columns["place"]) == 0)
+    units = rng.permutation(len(starts))
+    lengths = np.diff(starts, append=rows)[units]
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts[units] - before, lengths) + np.arange(rows)
