@@ -34,7 +34,7 @@ BY_UNIT = (
 )
 RETURNS = (
     "What is certified is what a unit's rewards add up to from its first decision in the log to the end of its first "
-    "episode or of the log, each worth {discount:g} times as much one {each} later, and no more than {cap:g} in all. "
+    "episode or of the log, each worth {discount} times as much one {each} later, and no more than {cap:g} in all. "
     "Units were decided about independently of one another."
 )
 FROM_LOW = "Rewards count from their lower bound {low:g} up: a longer episode is not held against a policy."

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from jumar.errors import LogError
+from jumar.errors import LogError, OptionError
 from jumar.logs.source_csv import csv_select, file_list, quoted
 
 _FORMATS = {
@@ -82,7 +82,10 @@ class Source:
 
         Raises:
             LogError: the engine could not read the source.
+            OptionError: batches of no rows.
         """
+        if batch_rows < 1:
+            raise OptionError("A batch holds one row or more", example=batch_rows, remedy="Pass batch_rows ≥ 1.")
         with self._plain_words():
             for batch in self._reader(expr, batch_rows):
                 for start in range(0, batch.num_rows, batch_rows):
