@@ -352,3 +352,31 @@ def test_parts_that_do_not_exist(frame: pd.DataFrame) -> None:
         log.part("train")  # type: ignore[arg-type]
     with pytest.raises(JumarError, match="'train' is not a part"):
         log.rows_in("train")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow"])
+def test_a_log_that_changes_while_it_is_read(frame: pd.DataFrame, tmp_path: Path, ending: str) -> None:
+    """What the checks saw is no longer what later passes would see."""
+    path = tmp_path / f"log.{ending}"
+
+    def write(rows: pd.DataFrame) -> None:
+        if ending == "csv":
+            rows.to_csv(path, index=False)
+        elif ending == "arrow":
+            with pa.ipc.new_file(path, (table := pa.Table.from_pandas(rows, preserve_index=False)).schema) as file:
+                file.write_table(table)
+        else:
+            rows.to_parquet(path, index=False)
+
+    write(frame)
+    log = read_log(path)
+    assert sum(batch.num_rows for batch in log.batches()) == len(frame)
+    stream = read_log(path).batches()
+    write(frame.iloc[:-1].assign(propensity=-1.0))
+    with pytest.raises(LogError, match="changed while it was read"):
+        next(log.batches())
+    with pytest.raises(LogError, match="changed while it was read"):
+        list(stream)
+    path.unlink()
+    with pytest.raises(LogError, match="changed while it was read"):
+        log.rows_in("fit")
