@@ -64,6 +64,12 @@ class Timeline(Record, frozen=True, kw_only=True):
         """The discount in words, with all its digits: a discount next to 1 is not 1."""
         return f"{self.discount!r} per {self.horizon}"
 
+    @property
+    def flags(self) -> str:
+        """The flags of the command line that ask for it."""
+        times = [("--per", self.per), ("--gap", self.gap)]
+        return " ".join([f"--discount {self.discount!r}", *(f"{flag} {_word(one)}" for flag, one in times if one)])
+
 
 class TimelineCounts(Record, frozen=True, kw_only=True):
     """What was found on the timelines of a log.
@@ -115,6 +121,21 @@ class TimelineCounts(Record, frozen=True, kw_only=True):
         return [sentence.format(f"{count:,}") for count, sentence in told if count]
 
 
+def asked_timeline(
+    discount: float | None, per: str | float | None = None, gap: str | float | None = None
+) -> Timeline | None:
+    """The timeline that is asked for; None where every decision counts by itself.
+
+    Raises:
+        OptionError: see ``timeline_of``; or a time to count by without a discount.
+    """
+    if discount is not None:
+        return timeline_of(discount, per, gap)
+    if per is not None or gap is not None:
+        raise OptionError("A time to count by needs a discount", remedy="Add for example --discount 0.95.")
+    return None
+
+
 def timeline_of(discount: float, per: str | float | None = None, gap: str | float | None = None) -> Timeline:
     """A timeline from words.
 
@@ -139,6 +160,12 @@ def timeline_of(discount: float, per: str | float | None = None, gap: str | floa
 def _is_number(value: object) -> TypeGuard[float]:
     """Numbers of Python and NumPy; True is none."""
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _word(seconds: float) -> str:
+    """What ``_seconds`` reads as so many."""
+    name = next((name for name, each in _SECONDS.items() if each == seconds), None)
+    return name or (f"{seconds:.0f}s" if seconds.is_integer() else f"{seconds:f}s")
 
 
 def _seconds(name: str, words: str | float | None) -> float:
