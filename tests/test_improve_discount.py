@@ -53,6 +53,12 @@ def table_of(units: int, seed: int = 0, *, matters: bool = True) -> pa.Table:
     )
 
 
+def some_units(table: pa.Table) -> pa.Table:
+    """All days of the first 2,000 units."""
+    unit: Any = table["unit"]
+    return table.filter(pa.array(unit.to_numpy() < 2_000))
+
+
 def value_of(grab_by_day: np.ndarray) -> float:
     """Expected rewards of a unit, undiscounted, from P(grab) on each day while fresh; tired ones are grabbed."""
     fresh, total = 1.0, 0.0
@@ -237,9 +243,9 @@ def test_a_plan_measures_how_far_the_policy_strays(table: pa.Table, result: Impr
 
 def test_rewards_that_are_all_alike_still_tell_long_from_short(table: pa.Table):
     place = table.schema.get_field_index("reward")
-    alike = table.set_column(place, "reward", pa.array(np.ones(len(table)))).slice(0, 6_000)
+    alike = some_units(table.set_column(place, "reward", pa.array(np.ones(len(table)))))
     assert "nothing can be better" in " ".join(improve(alike, discount=None).certificate.reasons)
-    # Every unit has one decision here, so no policy can change anything; but that takes a gate to say.
+    # Every unit has three decisions, so no policy can change anything; but that takes a gate to say.
     certificate = improve(alike).certificate
     assert certificate.verdict == "refused"
     assert certificate.pieces > 0
@@ -261,8 +267,15 @@ def test_rewards_below_zero_are_certified_in_their_own_units(table: pa.Table):
 
 
 def test_what_was_found_on_timelines_is_said(table: pa.Table):
-    certificate = improve(table.drop_columns(["end"]).slice(0, 6_000), end=None, discount=0.9).certificate
-    assert any("are open: the log ends" in reason for reason in certificate.reasons)
+    certificate = improve(some_units(table.drop_columns(["end"])), end=None, discount=0.9).certificate
+    assert any("Open decisions: 2,000 of 6,000" in reason for reason in certificate.reasons)
+
+
+def test_nothing_is_learned_where_nothing_is_known_of_what_follows(table: pa.Table):
+    first = table.slice(0, 6_000)  # one decision of each unit, none of them flagged
+    certificate = improve(first).certificate
+    assert (certificate.verdict, certificate.pieces) == ("refused", 0)
+    assert any("does not say what followed any decision" in reason for reason in certificate.reasons)
 
 
 def test_arms_that_are_kept_are_refused_along_timelines():

@@ -172,18 +172,28 @@ def counting_units(log: Log, findings: Sequence[Finding]) -> Counting:
     return Counting(most, sizes.count, kept, not drifts, note)
 
 
-def tied_together(findings: Sequence[Finding]) -> list[str]:
-    """Why a log cannot be judged along timelines: products of weights need fresh draws, and rewards that are over.
+def not_along_timelines(findings: Sequence[Finding], counts: TimelineCounts) -> list[str]:
+    """Why a log cannot be learned from, or judged, along timelines.
+
+    Products of weights need fresh draws, and rewards that are over; and something must be known of what follows.
 
     Args:
         findings: of the audit. Where an arm is kept, its second draw was none, and its weight must not count twice;
             where a reward is helped by the next decision, the weights before it do not reach far enough.
+        counts: of the timelines.
     """
-    return [
+    tied = [
         f"{finding.sentence} With a discount that is not enough: along a timeline every decision must have been drawn "
         "afresh, and every reward be over before the next draw."
         for finding in findings
         if finding.figures.get("by_unit")
+    ]
+    if counts.open < counts.rows:
+        return tied
+    return [
+        *tied,
+        "The log does not say what followed any decision: each is its unit's only one, and no end is known. Log for "
+        "longer, name the column that flags ends with --end or a silence with --gap, or leave the discount out.",
     ]
 
 

@@ -24,8 +24,8 @@ from jumar.attempt import (
     aim_of,
     frontier_on,
     judged_on,
+    not_along_timelines,
     plan_of,
-    tied_together,
 )
 from jumar.errors import OptionError
 from jumar.evaluate import (
@@ -191,7 +191,7 @@ def improve(
         counting, horizon, claims = judged_on(log, findings, evidence, asked, timeline)
     gate_rows = log.rows_in("gate")
     reasons = _hopeless(log, findings, confidence, log.rows_in("fit"), gate_rows)
-    reasons += [] if reasons or timeline is None else tied_together(findings)
+    reasons += [] if reasons or horizon is None else not_along_timelines(findings, horizon.counts)
     if reasons:
         certificate = refusal_before_gate(log, claims, findings, reasons, confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock))

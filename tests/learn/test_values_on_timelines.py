@@ -81,6 +81,32 @@ def test_tally_counts_what_is_known():
     assert observed(np.array([0.0, np.nan])).tolist() == [1.0, 0.0]
 
 
+def units_of(*lengths: int) -> Columns:
+    unit = np.repeat(np.arange(len(lengths), dtype=np.uint32) * 3, lengths)  # all in one pile, if dealt by remainders
+    return {"unit": unit, "action": np.zeros(len(unit), np.int32)}
+
+
+def test_piles_are_level_however_large_units_are():
+    # One unit of 900 rows, then many of 10: the giant fills a pile by itself, the others share the rest.
+    spilled = SpilledChunks.of([units_of(900), units_of(*[10] * 60), units_of(*[10] * 120)], 3, 0, by_unit=True)
+    assert spilled.sizes is not None
+    assert sorted(spilled.sizes.tolist()) == [900, 900, 900]
+    assert spilled.rows == 900
+    even = SpilledChunks.of([units_of(*[7] * 30), units_of(*[5] * 30)], 4, 0, by_unit=True)
+    assert even.sizes is not None
+    assert even.sizes.sum() == 360
+    assert even.sizes.max() - even.sizes.min() <= 14
+
+
+def test_fewer_units_than_piles_leave_piles_empty():
+    spilled = SpilledChunks.of([units_of(30, 20)], 5, 0, by_unit=True)
+    spilled.extend(lambda columns: {"seen": np.full(len(columns["unit"]), 1.0)})
+    pieces = list(spilled.visit(np.random.default_rng(0)))
+    assert spilled.rows == 20
+    assert [len(piece["seen"]) for piece in pieces] == [20, 20]
+    assert {int(unit) for piece in pieces for unit in np.asarray(piece["unit"])} == {0, 3}
+
+
 def test_piles_hold_whole_units_in_order_and_agree_with_memory():
     columns = WALK.timelines(750, 5, open_share=0.1)
     half = len(columns["unit"]) // 2

@@ -34,7 +34,7 @@ BY_UNIT = (
 )
 RETURNS = (
     "What is certified is what a unit's rewards add up to over the first {most:,} decisions that the log holds of it, "
-    "up to the end of its first episode or of the log, each worth {discount:g} times as much one {each} later, and no "
+    "up to the end of its first episode or of the log, each worth {discount} times as much one {each} later, and no "
     "more than {cap:.4g} in all. Later decisions and episodes, and what comes after the log, are not judged, although "
     "the policy would decide there as well. Units were decided about independently of one another."
 )
