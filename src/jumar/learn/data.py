@@ -178,7 +178,7 @@ class SpilledChunks:
 
     def regrouped(self, more: Callable[[Columns], Columns], seed: int) -> SpilledChunks:
         """Rows computed pile by pile from whole units in the order in which they came; with ``place``, they stay so."""
-        pieces = (more(self._pile(pile)) for pile in range(self.count))
+        pieces = (more(self._pile(pile)) for pile in self._filled)
         return SpilledChunks.of(pieces, self.count, seed, by_unit=True)
 
     @property
