@@ -7,7 +7,6 @@ import ``Gates`` through ``jumar.release``; which files there are, and in which 
 from __future__ import annotations
 
 import datetime
-import getpass
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -34,8 +33,10 @@ from jumar.release.documents import (
     State,
     encoded,
     sha256,
+    user_name,
+    utc,
 )
-from jumar.release.freeze import AUDITS, checked_log, counting_from, plan_of, utc
+from jumar.release.freeze import AUDITS, checked_log, counting_from, plan_of
 from jumar.release.judging import judge
 from jumar.release.state import gate_from_json, gate_to_json
 from jumar.release.store import Store, policy_folder
@@ -152,7 +153,7 @@ class Gates:
                 name=manifest.name,
                 alpha=alpha,
                 opened_at=opened_at,
-                opened_by=_user(),
+                opened_by=user_name(),
                 manifest_sha256=sha256(encoded(manifest)),
                 policy_sha256=manifest.policy_sha256,
             )
@@ -213,6 +214,22 @@ class Gates:
                 if attempt == store.attempt(name):  # else it was looked at between two reads
                     raise
 
+    def passed(self, policy_sha256: str, card_sha256: str) -> Attempt | None:
+        """The challenger with this very policy that has passed, the latest of several; None where none has.
+
+        Args:
+            policy_sha256, card_sha256: hashes of ``policy.onnx`` and of ``policy.json``.
+
+        Raises:
+            ReleaseError: the ledger, or a file of that challenger, was changed.
+        """
+        ledger = self.known_ledger()
+        for row in reversed(ledger.rows if ledger else []):
+            same = row.outcome == "passed" and row.policy_sha256 == policy_sha256
+            if same and self.status(row.name).manifest.card_sha256 == card_sha256:
+                return row
+        return None
+
     def ledger(self) -> Ledger:
         """All attempts.
 
@@ -220,6 +237,14 @@ class Gates:
             ReleaseError: there is no ledger, or it was changed.
         """
         return self._store.ledger()
+
+    def known_ledger(self) -> Ledger | None:
+        """All attempts; None where no challenger was ever opened.
+
+        Raises:
+            ReleaseError: the ledger was changed.
+        """
+        return self._store.known_ledger()
 
     def close(self, name: str, *, why: str) -> Attempt:
         """Give up a challenger that is open. What it spent stays spent.
@@ -308,11 +333,3 @@ def _reasons(result: GateResult) -> list[str]:
     if result.rows_needed is None or result.rows_needed <= result.rows:
         return blocked
     return [*blocked, f"About {result.rows_needed:,} decisions in all would be enough by what was seen so far."]
-
-
-def _user() -> str:
-    """Who opens a challenger, as the machine knows them."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return f"user {os.getuid()}"

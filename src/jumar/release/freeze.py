@@ -12,7 +12,7 @@ import datetime
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ from jumar.logs import Log, audit
 from jumar.logs.schema import ACTION, PROPENSITY, TIME
 from jumar.logs.split import PARTS, SPLIT_SALT
 from jumar.policy import Policy
-from jumar.release.documents import ReleaseError
+from jumar.release.documents import ReleaseError, utc
 from jumar.release.judging import alone
 from jumar.version import VERSION
 
@@ -54,7 +54,7 @@ def checked_log(policy: Policy, log: Log) -> datetime.datetime:
     if policy.card.timeline is not None:
         raise PolicyError(
             "The policy was learned with a discount, and a challenger is judged by each decision's own reward",
-            example=f"{policy.card.timeline.discount:g} per {policy.card.timeline.horizon}",
+            example=policy.card.timeline.words,
             remedy="Let 'jumar improve' judge it along timelines, and release it to a small share of units first.",
         )
     if policy.card.train_units_below != PARTS["gate"][0]:
@@ -198,8 +198,3 @@ def counting_from(
             remedy=f"Say --after log, or a moment from {floor.isoformat()} on.",
         )
     return declared, "declared"
-
-
-def utc(when: Any) -> datetime.datetime:
-    """A moment in UTC; one without a zone is taken as UTC."""
-    return when.astimezone(datetime.UTC) if when.tzinfo else when.replace(tzinfo=datetime.UTC)

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import jumar
@@ -346,3 +347,10 @@ def test_every_field_of_the_report_is_documented() -> None:
     rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     told = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(told) == sorted(JoinReport.__struct_fields__)
+
+
+def test_metadata_of_another_making_says_nothing(days: Path, tmp_path: Path) -> None:
+    table = pq.ParquetFile(days / f"date={DATE}" / "log.parquet").read().select(["action", "reward", "age", "tapped"])
+    for said in (b"not json", b'{"age": 1}', b"[1, 2]", b'["nowhere"]'):
+        pq.write_table(table.replace_schema_metadata({"jumar.not_features": said}), tmp_path / "log.parquet")
+        assert len(jumar.read_log(tmp_path / "log.parquet").schema.features) == 2
