@@ -10,7 +10,7 @@ from jumar.logs.audit_overlap import evidence_by_unit
 from jumar.logs.read import Log, read_log
 from jumar.logs.schema import Action, Feature, Kind, LogSchema, Metric, Part, Roles
 from jumar.logs.scoring import read_for, scoring_batches
-from jumar.logs.timelines import Timeline, TimelineCounts, timeline_of
+from jumar.logs.timelines import Timeline, TimelineCounts, seconds, timeline_of
 from jumar.logs.units import UnitSizes
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "read_for",
     "read_log",
     "scoring_batches",
+    "seconds",
     "timeline_of",
     "unit_starts",
 ]
