@@ -50,6 +50,11 @@ COMMANDS = ("improve", "audit", "evaluate", "score", "world", "demo", "gate", "p
 # From the top of the house down; a floor imports only from floors to its right.
 FLOORS = ("cli", "cli_gate", "cli_join", "cli_plan", "cli_worlds", "cli_flags", "improvement", "attempt", "fitting", "report",
           "serve", "release", "evaluate", "policy", "learn", "features", "logs", "files", "interrupts", "records",
+COMMANDS = ("improve", "audit", "evaluate", "score", "world", "demo", "gate", "plan", "collect",
+            "promote", "rollback", "abandon", "history", "show", "mirror")  # fmt: skip
+# From the top of the house down; a floor imports only from floors to its right.
+FLOORS = ("cli", "cli_gate", "cli_plan", "cli_registry", "cli_worlds", "cli_flags", "improvement", "attempt", "fitting",
+          "report", "serve", "release", "evaluate", "policy", "learn", "features", "logs", "files", "interrupts", "records",
           "version", "errors")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -252,9 +252,9 @@ def _done(record: RegistryRecord, before: RegistryRecord, json: bool) -> int:
     return DONE
 
 
-def _line(record: RegistryRecord) -> Text:
+def _line(record: RegistryRecord, width: int = 4) -> Text:
     """A record in one line: number, when, what, which version, who."""
-    line = Text(f"{record.number:>4}  ", style="bold")
+    line = Text(f"{record.number:>{width}}  ", style="bold")
     line.append(f"{record.at:%Y-%m-%d %H:%M:%S} UTC  ", style="dim")
     line.append(f"{record.what:<9} ", style=STYLES[record.what])
     line.append(str(record.version))
@@ -298,7 +298,7 @@ def _standing(book: Registry) -> RenderableType:
         if certificate is not None:
             grid.add_row("", _headline(certificate))
     if records:
-        grid.add_row("last change", _line(state))
+        grid.add_row("last change", _line(state, 1))
         grid.add_row("", Text(_clean(state.why, 300)))
     grid.add_row("versions", f"{len(book.versions()):,}")
     for words in _ledger(book):
@@ -319,7 +319,7 @@ def _ledger(book: Registry) -> Iterable[str]:
 
     from jumar.release.ledger import spent
 
-    ledger = book.ledger()
+    ledger = None if book.gates is None else book.gates.known_ledger()
     if ledger is not None:
         used = len(spent(ledger, datetime.datetime.now(datetime.UTC)))
         passed = sum(row.outcome == "passed" for row in ledger.rows)
@@ -347,7 +347,7 @@ def _one_version(book: Registry, version: Version) -> RenderableType:
         grid.add_row("file", f"{name}  {digest[:16]}…")
     steps = [record for record in book.history() if record.version == version.version]
     for number, record in enumerate(steps):
-        grid.add_row("" if number else "records", _line(record))
+        grid.add_row("" if number else "records", _line(record, 1))
         grid.add_row("", Text(_clean(record.why, 300), style="dim"))
     return grid
 

@@ -34,8 +34,9 @@ from jumar.release.documents import (
     encoded,
     sha256,
     user_name,
+    utc,
 )
-from jumar.release.freeze import AUDITS, checked_log, counting_from, plan_of, utc
+from jumar.release.freeze import AUDITS, checked_log, counting_from, plan_of
 from jumar.release.judging import judge
 from jumar.release.state import gate_from_json, gate_to_json
 from jumar.release.store import Store, policy_folder
@@ -222,7 +223,7 @@ class Gates:
         Raises:
             ReleaseError: the ledger, or a file of that challenger, was changed.
         """
-        ledger = self._store.known_ledger()
+        ledger = self.known_ledger()
         for row in reversed(ledger.rows if ledger else []):
             same = row.outcome == "passed" and row.policy_sha256 == policy_sha256
             if same and self.status(row.name).manifest.card_sha256 == card_sha256:
@@ -236,6 +237,14 @@ class Gates:
             ReleaseError: there is no ledger, or it was changed.
         """
         return self._store.ledger()
+
+    def known_ledger(self) -> Ledger | None:
+        """All attempts; None where no challenger was ever opened.
+
+        Raises:
+            ReleaseError: the ledger was changed.
+        """
+        return self._store.known_ledger()
 
     def close(self, name: str, *, why: str) -> Attempt:
         """Give up a challenger that is open. What it spent stays spent.

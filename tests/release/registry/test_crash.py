@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,6 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -139,19 +139,29 @@ def test_what_a_dead_process_left_is_swept_away_after_a_day(before: Path) -> Non
     assert (left.exists(), fresh.exists(), mine.exists()) == (False, True, True)
 
 
-RACER = """
-import sys
+# Two processes, each with its own registry; before each round they wait for each other.
+RACE = """
+import json, multiprocessing, sys
 from jumar.release import OvertakenError, Registry
-place, version, who = sys.argv[1:]
-book = Registry(place, who=who)
-print("ready", flush=True)
-for line in sys.stdin:
-    number = int(line)
-    try:
-        record = book.promote(version, why="x", expect=number) if number % 2 else book.rollback(why="x", expect=number)
-        print("won", record.number, flush=True)
-    except OvertakenError as error:
-        print("told", str(error).replace("\\n", " "), flush=True)
+
+def race(place, version, who, start):
+    book = Registry(place, who=who)
+    for number in range(1, 21):
+        start.wait()
+        try:
+            step = book.promote if number % 2 else lambda _, **given: book.rollback(**given)
+            said = step(version, why="x", expect=number).number
+        except OvertakenError as error:
+            said = str(error)
+        print(json.dumps([number, who, said]), flush=True)
+
+fork = multiprocessing.get_context("fork")
+start = fork.Barrier(2)
+racers = [fork.Process(target=race, args=(*sys.argv[1:], who, start)) for who in ("anna", "bert")]
+for racer in racers:
+    racer.start()
+for racer in racers:
+    racer.join()
 """
 
 
@@ -161,34 +171,16 @@ def test_two_processes_at_once(make_run: MakeRun, tmp_path: Path) -> None:
     book = Registry.create(place)
     a, b = (book.register(make_run(k)).version for k in range(2))
     book.promote(a, why="x")
-    command = [sys.executable, "-c", RACER, str(place), b]
-    racers = {
-        who: subprocess.Popen([*command, who], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for who in ("anna", "bert")
-    }
-
-    def heard(who: str) -> list[str]:
-        out: Any = racers[who].stdout
-        return out.readline().split(maxsplit=1)
-
-    try:
-        assert all(heard(who) == ["ready"] for who in racers)
-        for round_ in range(20):
-            number = round_ + 1
-            for racer in racers.values():
-                stdin: Any = racer.stdin
-                stdin.write(f"{number}\n")
-                stdin.flush()
-            answers = {who: heard(who) for who in racers}
-            winner = book.state().who
-            (loser,) = set(racers) - {winner}
-            assert answers[winner] == ["won", f"{number + 1}\n"]
-            assert answers[loser][0] == "told"
-            assert f"stands at record {number + 1}, not at {number}: {winner} " in answers[loser][1]
-    finally:
-        for racer in racers.values():
-            racer.communicate()
-    assert [record.number for record in book.history()] == list(range(1, 22))
+    done = subprocess.run([sys.executable, "-c", RACE, str(place), b], capture_output=True, text=True, check=True)
+    said = {(number, who): answer for number, who, answer in map(json.loads, done.stdout.splitlines())}
+    assert len(said) == 40, done.stderr
+    winners = {record.number - 1: record.who for record in book.history()}
+    for number in range(1, 21):
+        winner = winners[number]
+        loser = {"anna": "bert", "bert": "anna"}[winner]
+        assert said[number, winner] == number + 1
+        assert f"stands at record {number + 1}, not at {number}: {winner} " in said[number, loser]
+    assert len(winners) == 21
 
 
 @pytest.mark.parametrize("kind", ["folder", "memory"])

@@ -155,7 +155,8 @@ def test_a_passed_challenger_may_be_promoted(gates: Path, later: Later, tmp_path
     record = book.promote(version.version, why="passed")
     attempt = judged.status("one").attempt
     assert (record.attempt, record.alpha, record.forced) == ("one", attempt.alpha, False)
-    ledger = book.ledger()
+    assert book.gates is not None
+    ledger = book.gates.known_ledger()
     assert ledger is not None
     assert [row.name for row in ledger.rows] == ["one"]
 

@@ -221,15 +221,11 @@ class RemoteFiles:
         if not self.exclusive:
             return False
         name = f"probe-{secrets.token_hex(8)}"
+        first = self.create(name, b"first")
+        second = self.create(name, b"second")
         with self._told("written"):
-            self._put(name, b"first")
-            try:
-                self._put(name, b"second")
-                return False
-            except Exception:  # any complaint will do, if it left the first one alone
-                return self.read(name) == b"first"
-            finally:
-                self._system.rm_file(self._path(name))
+            self._system.rm_file(self._path(name))
+        return first and not second
 
     def _put(self, name: str, data: bytes) -> None:
         path = self._path(name)

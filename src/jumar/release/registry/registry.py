@@ -12,14 +12,11 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jumar.errors import OptionError
 from jumar.policy import Policy
-from jumar.release.challenger import Gates
-from jumar.release.documents import FORMAT, Ledger, ReleaseError, user_name
-from jumar.release.freeze import utc
-from jumar.release.ledger import LEDGER_FILE
+from jumar.release.documents import FORMAT, ReleaseError, user_name, utc
 from jumar.release.registry.documents import (
     ALIASES,
     Aliases,
@@ -34,6 +31,9 @@ from jumar.release.registry.files import Files, files_at
 from jumar.release.registry.trail import OPENING_FILE, Known, Trail, in_force, overtaken
 from jumar.release.registry.versions import Versions
 from jumar.version import VERSION
+
+if TYPE_CHECKING:
+    from jumar.release.challenger import Gates
 
 GATES = "gates"
 Url = str | os.PathLike[str]
@@ -110,6 +110,13 @@ class Registry:
         """Where it is."""
         return self._files.place
 
+    @property
+    def gates(self) -> Gates | None:
+        """The folder of gates, None where the registry has none."""
+        from jumar.release.challenger import Gates  # with all that judging takes
+
+        return None if self._gates is None else Gates(self._gates)
+
     # reading
 
     def state(self) -> RegistryRecord:
@@ -159,16 +166,6 @@ class Registry:
             ReleaseError: as for ``policy``.
         """
         return self._versions.files(self.resolve(version_or_alias))
-
-    def ledger(self) -> Ledger | None:
-        """The ledger of its gates: attempts, and the α that they spent. None where no challenger was ever opened.
-
-        Raises:
-            ReleaseError: it was changed.
-        """
-        if self._gates is None or not (self._gates / LEDGER_FILE).exists():
-            return None
-        return Gates(self._gates).ledger()
 
     def resolve(self, version_or_alias: str) -> str:
         """The version that an alias stands for; any other word is the name of a version.
@@ -324,7 +321,8 @@ class Registry:
             ReleaseError: one of its files was changed.
         """
         self._versions.policy(version.version)
-        row = None if self._gates is None else Gates(self._gates).passed(version.policy_sha256, version.card_sha256)
+        gates = self.gates
+        row = None if gates is None else gates.passed(version.policy_sha256, version.card_sha256)
         found = version.certificate
         certified = found is not None and found.verdict == "certified"
         if row is None and not certified and not forced:
