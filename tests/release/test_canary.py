@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,9 +18,19 @@ from jumar.errors import OptionError
 from jumar.evaluate.two_arms import Question, capital_of, centres
 from jumar.release.arms import arm, pilots, place, places
 from jumar.release.canary import begin, observe, update
-from jumar.release.canary_plan import STAGES, CanaryMetric, CanaryPlan, Stage, checked
+from jumar.release.canary_plan import (
+    STAGES,
+    CanaryDay,
+    CanaryMetric,
+    CanaryPlan,
+    CanaryRecord,
+    MetricLook,
+    Stage,
+    checked,
+)
 from jumar.release.canary_state import Canary
 from jumar.release.documents import ReleaseError
+from jumar.release.watch import Watch, WatchDay, WatchPlan
 
 FIRST = datetime.date(2026, 3, 1)
 REWARD = CanaryMetric(name="reward", high=4.0, margin=0.3)
@@ -170,17 +182,18 @@ def test_order_of_rows_and_the_parts_of_a_day_do_not_matter():
     assert_array_equal(one.units.sums, other.units.sums)
 
 
-def test_days_at_the_earlier_share_and_mixed_days_do_not_count():
+def test_days_at_the_earlier_share_come_before_the_stage_and_mixed_days_begin_it():
     town, canary = Town(), begin(PLAN)
     canary = update(canary, day(0), town.day(0.0), share=0.0)
     assert canary.last is not None
     assert (canary.last.day, canary.last.decision, canary.last.share) == (0, "wait", 0.1)
-    known = canary.units.rows_before.sum()
-    canary = update(canary, day(1), town.day(0.05), share=None)
-    assert (canary.units.rows_before.sum(), canary.units.rows.sum(), canary.record.day) == (known, 0, 0)
-    canary = update(canary, day(5), town.day(0.1), share=0.1)  # days may be missing
+    # The share changes in the middle of the first day, when rows cannot be told to be astray yet.
+    mixed = pa.concat_tables([town.day(0.0), town.day(0.1)])
+    canary = update(canary, day(1), mixed, share=0.1)
+    assert (canary.record.day, canary.record.rows, canary.record.astray) == (1, 0, 0)
+    canary = update(canary, day(5), town.day(0.1), share=0.1)  # days may be without decisions
     assert canary.last is not None
-    assert (canary.last.day, canary.last.decision, canary.record.stage) == (1, "widen", 1)
+    assert (canary.last.day, canary.last.decision, canary.record.stage) == (2, "widen", 1)
     # Rewards come late: another day at the old share was over before the share could grow.
     known = canary.units.rows_before.sum()
     canary = update(canary, day(6), town.day(0.1), share=0.1)
@@ -222,7 +235,7 @@ def test_units_without_a_name_and_units_of_earlier_stages_are_not_compared():
     where = rng.random(2_000)
     canary = begin(PLAN)
     for number in range(3):
-        canary = observe(canary, day(number), where, rng.random((2_000, 2)), 0, share=(0.1, 0.5, 0.5)[number])
+        canary = observe(canary, day(number), where, rng.random((2_000, 2)), 0, share=(0.1, 0.1, 0.5)[number])
     assert canary.units.place.min() >= 0.1
     assert canary.last is not None
     assert canary.last.exposed == ((where >= 0.1) & (where < 0.5)).sum()
@@ -277,11 +290,12 @@ def test_broken_files_are_refused(finished: tuple[Canary, list[pa.Table]]):
         ({"metrics": [REWARD, REWARD]}, "each named once"),
         ({"stages": []}, "shares rise"),
         ({"stages": [STAGES[1], STAGES[0]]}, "shares rise"),
-        ({"stages": [Stage(share=0.9, looks=[1])]}, "shares rise"),
+        ({"stages": [Stage(share=0.1, looks=[1], days=1)]}, "at least two days"),
+        ({"stages": [Stage(share=0.9, looks=[2])]}, "shares rise"),
         ({"alpha": 1.0}, "between 0 and 1"),
         ({"stages": [Stage(share=0.1, looks=[2, 2])]}, "days that rise"),
         ({"stages": [Stage(share=0.1, looks=[0, 2])]}, "days that rise"),
-        ({"stages": [Stage(share=0.1, looks=[2], days=3)]}, "ends before"),
+        ({"stages": [Stage(share=0.1, looks=[2], days=3)]}, "at least two days"),
         ({"metrics": [CanaryMetric(name="x", low=2.0, high=2.0)]}, "not a range"),
         ({"metrics": [CanaryMetric(name="x", tolerance=0.3, margin=0.2)]}, "tolerance ≤ margin"),
         ({"metrics": [CanaryMetric(name="x", low=-1.0, margin=0.2)]}, "may be negative"),
@@ -329,3 +343,14 @@ def test_an_equal_policy_is_seldom_taken_back_and_a_worse_one_seldom_let_through
     assert outcomes[0.0][1] >= 40
     assert outcomes[-0.3][1] <= 3
     assert outcomes[-0.3][0] >= 40
+
+
+DOCUMENTED = (CanaryPlan, Stage, CanaryMetric, CanaryRecord, CanaryDay, MetricLook, WatchPlan, Watch, WatchDay)
+
+
+@pytest.mark.parametrize("record", DOCUMENTED)
+def test_every_field_is_documented(record: type[msgspec.Struct]):
+    page = (Path(__file__).parents[2] / "docs/canary.md").read_text()
+    table = page.partition(f"### `{record.__name__}`\n")[2].partition("\n#")[0]
+    told = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])]
+    assert sorted(told) == sorted(record.__struct_fields__)

@@ -50,10 +50,11 @@ def begin(plan: CanaryPlan) -> Canary:
     return Canary(CanaryRecord(format=FORMAT, plan=checked(plan)), nobody(len(plan.metrics)))
 
 
-def update(canary: Canary, date: datetime.date, rows: pa.Table, *, share: float | None) -> Canary:
+def update(canary: Canary, date: datetime.date, rows: pa.Table, *, share: float) -> Canary:
     """Count one day's decisions, look if a look is planned, and decide.
 
-    The same date again changes nothing. Days must come in order; days without decisions may be left out.
+    The same date again changes nothing. Days must come in order and none that has decisions may be missing: the units
+    of a stage are those that came since it began.
 
     Args:
         canary: as the day before left it.
@@ -61,7 +62,8 @@ def update(canary: Canary, date: datetime.date, rows: pa.Table, *, share: float 
         rows: all decisions of that day with complete rewards: ``unit`` (text; null has no arm), ``policy`` and one
             column of numbers for each metric. Which policy *decided* only matters for counting rows that went astray;
             the comparison goes by arms, so it is never biased by fallbacks.
-        share: that was in force that day; None where it changed during the day, which then counts for nothing.
+        share: that was in force at the end of that day. Where it changed during the day, decisions made before dilute
+            the comparison and do not bias it.
 
     Raises:
         ReleaseError: the canary is decided, the date lies before the last one, the share is not one that the canary
@@ -75,13 +77,11 @@ def update(canary: Canary, date: datetime.date, rows: pa.Table, *, share: float 
     unit = places(table["unit"], plan.salt)
     named = ~np.isnan(unit)
     served = to_numpy(_equal(table["policy"], plan.challenger)), to_numpy(_equal(table["policy"], plan.production))
-    expected = np.where(unit < (share or 0.0), *served)
+    expected = np.where(unit < share, *served)
     return observe(canary, date, unit[named], values[named], int((~expected[named]).sum()), share=share)
 
 
-def observe(
-    canary: Canary, date: datetime.date, place: Floats, values: Floats, astray: int, *, share: float | None
-) -> Canary:
+def observe(canary: Canary, date: datetime.date, place: Floats, values: Floats, astray: int, *, share: float) -> Canary:
     """``update`` for rows whose units are known by their places.
 
     Args:
@@ -100,8 +100,6 @@ def observe(
             remedy="Nothing was counted. Begin another canary, or pass later days in order.",
         )
     earlier, current = record.plan.shares[record.stage : record.stage + 2]
-    if share is None:
-        return _noted(canary, date, "The share changed during this day, which counts for nothing.")
     if record.day == 0 and abs(share - earlier) <= _SHARE_TOLERANCE:
         units = added(canary.units, place, values, earlier, before=True)
         said = f"This day was still served at a share of {earlier:.6g}; it tells units apart from each other."
@@ -113,9 +111,9 @@ def observe(
             remedy="Let nothing else change the share while a canary runs; nothing was counted.",
         )
     units = added(canary.units, place, values, earlier, before=False)
-    grown = msgspec.structs.replace(
-        record, day=record.day + 1, rows=record.rows + place.size, astray=record.astray + astray
-    )
+    grown = msgspec.structs.replace(record, day=record.day + 1)
+    if record.day:  # on the first day the share may have changed at any hour
+        grown = msgspec.structs.replace(grown, rows=record.rows + place.size, astray=record.astray + astray)
     return _decided(Canary(grown, units), date)
 
 

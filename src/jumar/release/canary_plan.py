@@ -31,13 +31,14 @@ class Stage(Record, frozen=True, kw_only=True):
         share: of units that the challenger serves; those of earlier stages among them.
         looks: days of the stage, from 1 on, at whose end it is looked at; after the last it is decided.
         units: units new to the challenger that must have been seen before the share grows.
-        days: days that must have passed before the share grows.
+        days: days that must have passed before the share grows, at least 2: on the first the share may have changed at
+            any hour, so nobody can tell which rows went astray.
     """
 
     share: float
     looks: list[int]
     units: int = 0
-    days: int = 1
+    days: int = 2
 
 
 class CanaryMetric(Record, frozen=True, kw_only=True):
@@ -197,7 +198,7 @@ class CanaryDay(Record, frozen=True, kw_only=True):
         share: that the challenger should serve from now on.
         reasons: in plain sentences.
         exposed, others: units in the comparison so far in this stage, by arm.
-        astray: share of the stage's rows that another policy decided than their arm's.
+        astray: share of the rows since the stage's second day that another policy decided than their arm's.
         log_ratio: evidence that the arms have not the sizes they should have, in nats, all stages together.
         metrics: at a look; else empty.
     """
@@ -224,7 +225,7 @@ class CanaryRecord(Record, frozen=True, kw_only=True):
         outcome: "open", or for good "rollback" or "done".
         stage: position of the stage that runs or comes next.
         day: days of it that were counted.
-        rows, astray: rows of the stage, and those that another policy decided than their arm's.
+        rows, astray: rows since the stage's second day, and those that another policy decided than their arm's.
         log_ratio_before: evidence about the arms' sizes from earlier stages.
         days: all days, from the first.
     """
@@ -283,9 +284,9 @@ def _check_stage(stage: Stage) -> None:
         raise OptionError(
             "Looks are days that rise, from 1 on", example=looks, remedy="Say for example [1, 2, 3, 7, 14]."
         )
-    if stage.units < 0 or stage.days > looks[-1]:
+    if stage.units < 0 or not 2 <= stage.days <= looks[-1]:
         raise OptionError(
-            "A stage ends before the share may grow",
+            "A stage takes at least two days, and ends no sooner than the share may grow",
             example=(stage.days, looks[-1]),
             remedy="Look later, or ask for fewer days.",
         )
