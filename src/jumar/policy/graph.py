@@ -7,7 +7,7 @@ advantage, temperature and floor are all inside; what is exported is what is gat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -16,7 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from jumar.features.raw import FIRST_KNOWN, MISSING, MISSING_TEXT, SECONDS_PER_DAY, TIME_PARTS, UNKNOWN
 from jumar.features.spec import CLIP, ONE_HOT_LIMIT, FeatureSpec, number_constants
-from jumar.learn.learned import Learned
+
+if TYPE_CHECKING:
+    from jumar.learn.learned import Learned
 
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
 MISSING_TIME = -(2**63)
