@@ -1,0 +1,129 @@
+"""Many appends become one batch: what waits together is converted once and written once.
+
+In: what callers handed over. Out: one record batch in the order of arrival, and those whose values do not fit, each with
+its own error. Only ``lane`` imports this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jumar.serve.journal.sink import Columns, JournalError
+
+_FIRST_US, _LAST_US = 0, 253_402_300_799_999_999  # 1970 to the end of 9999
+DAY_US = 86_400_000_000
+
+
+class Waiting:
+    """Rows that somebody handed over and waits for."""
+
+    __slots__ = ("batch", "columns", "future", "rows")
+
+    def __init__(self, batch: pa.RecordBatch | Columns) -> None:
+        self.future: Future[None] = Future()
+        self.future.set_running_or_notify_cancel()  # what was handed over cannot be taken back
+        self.batch: pa.RecordBatch | None = None
+        self.columns: Columns | None = None
+        if isinstance(batch, pa.RecordBatch):
+            self.batch, self.rows = batch, batch.num_rows
+        else:
+            self.columns = batch
+            lengths = {len(values) for values in batch.values()}
+            if len(lengths) != 1:
+                raise JournalError("The columns differ in length", remedy="Give every column one value per row.")
+            self.rows = lengths.pop()
+
+
+def check_names(schema: pa.Schema, columns: Columns) -> None:
+    """Refuses plain columns that are not those of the schema.
+
+    Raises:
+        JournalError: a column is missing, or one too many.
+    """
+    if columns.keys() == set(schema.names):
+        return
+    name = sorted(columns.keys() ^ set(schema.names))[0]
+    what = "missing" if name in schema.names else "not in the schema"
+    raise JournalError(f"A column is {what}", column=name, remedy="Give every column of the schema, null or not.")
+
+
+def joined(schema: pa.Schema, group: Sequence[Waiting]) -> tuple[pa.RecordBatch, list[tuple[Waiting, Exception]]]:
+    """All rows of the group as one batch, in order, without those that do not fit.
+
+    Args:
+        schema: of the rows.
+        group: what waits.
+
+    Returns:
+        The batch, and who must be told why their rows are not in it.
+    """
+    try:
+        return _checked(_together(schema, group)), []
+    except (pa.ArrowException, JournalError, ValueError, TypeError, OverflowError):
+        pass  # One of them does not fit; find out which.
+    good, refused = [], []
+    for one in group:
+        try:
+            _checked(_together(schema, [one]))
+            good.append(one)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            told = JournalError(f"A value does not fit its column ({error})", remedy="Mend it and append it again.")
+            refused.append((one, told))
+        except JournalError as error:
+            refused.append((one, error))
+    return _together(schema, good), refused
+
+
+def _together(schema: pa.Schema, group: Sequence[Waiting]) -> pa.RecordBatch:
+    parts: list[pa.RecordBatch] = []
+    plain: list[Columns] = []
+    for one in group:
+        if one.columns is not None:
+            plain.append(one.columns)
+            continue
+        if plain:
+            parts.append(_from_columns(schema, plain))
+            plain = []
+        assert one.batch is not None
+        parts.append(one.batch)
+    if plain or not parts:
+        parts.append(_from_columns(schema, plain))
+    return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+
+
+def _from_columns(schema: pa.Schema, plain: Sequence[Columns]) -> pa.RecordBatch:
+    arrays = []
+    for field in schema:
+        name = field.name
+        values: Any = plain[0][name] if len(plain) == 1 else list(chain.from_iterable(one[name] for one in plain))
+        arrays.append(pa.array(values, type=field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Refuses rows that could never be joined or dated.
+
+    Raises:
+        JournalError: a decision id or a time is missing, or a time lies before 1970 or after 9999.
+    """
+    for name in ("decision_id", "time"):
+        if batch.column(name).null_count:
+            raise JournalError("A value is missing", column=name, remedy="Every row needs a decision id and a time.")
+    if batch.num_rows:
+        times = times_of(batch)
+        if not _FIRST_US <= times.min() <= times.max() <= _LAST_US:
+            raise JournalError(
+                "A time lies before 1970 or after 9999", column="time", remedy="Give microseconds since 1970, in UTC."
+            )
+    return batch
+
+
+def times_of(batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Microseconds since 1970 of every row."""
+    return batch.column("time").view(pa.int64()).to_numpy()
