@@ -83,6 +83,42 @@ def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def creating(path: str | os.PathLike[str], data: bytes) -> bool:
+    """Create a file that is never replaced: complete, fsynced, and by exactly one of those who try at once.
+
+    The bytes are written beside it and linked to their name, which fails where that name is taken.
+
+    Returns:
+        Whether this call created it; False where something lay there already.
+
+    Raises:
+        OutputError: the folder cannot be written, or its file system knows no hard links.
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    temporary = Path(name)
+    try:
+        temporary.write_bytes(data)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        sync_folder(target.parent)
+        return True
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def check_free(path: str | os.PathLike[str], known: Collection[str]) -> None:
     """Refuse, before any work, a result folder that cannot be replaced or that holds something else.
 

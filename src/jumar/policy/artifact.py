@@ -215,22 +215,34 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
                 f"There is no policy in '{place}': {name} is missing",
                 remedy="Name the policy folder that 'jumar improve' wrote; a refused run has none.",
             )
-    model, card = (place / MODEL_FILE).read_bytes(), _read_card(place / CARD_FILE)
-    if hashlib.sha256(model).hexdigest() != card.model_sha256:
+    return policy_of((place / MODEL_FILE).read_bytes(), (place / CARD_FILE).read_bytes(), str(place))
+
+
+def policy_of(model: bytes, card: bytes, place: str) -> Policy:
+    """A policy from the bytes of its two files, checked to be whole.
+
+    Args:
+        model, card: ``policy.onnx`` and ``policy.json``.
+        place: where they lie, for messages.
+
+    Raises:
+        PolicyError: a file is damaged, of another version, or the two do not belong together.
+    """
+    read = _read_card(card, f"{place}/{CARD_FILE}")
+    if hashlib.sha256(model).hexdigest() != read.model_sha256:
         raise PolicyError(
-            f"'{place / MODEL_FILE}' is not the graph that its card describes: the hashes differ",
+            f"'{place}/{MODEL_FILE}' is not the graph that its card describes: the hashes differ",
             remedy="Restore both files from the same run.",
         )
     try:
         onnx.load_model_from_string(model)
     except DecodeError as error:
-        raise PolicyError(f"'{place / MODEL_FILE}' is not a graph", remedy="Restore the file.") from error
-    return Policy(card, model)
+        raise PolicyError(f"'{place}/{MODEL_FILE}' is not a graph", remedy="Restore the file.") from error
+    return Policy(read, model)
 
 
-def _read_card(path: Path) -> PolicyCard:
+def _read_card(content: bytes, path: str) -> PolicyCard:
     """The card of a policy, if it is as it was written."""
-    content = path.read_bytes()
     try:
         card = msgspec.json.decode(content, type=PolicyCard)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -7,7 +7,6 @@ import ``Gates`` through ``jumar.release``; which files there are, and in which 
 from __future__ import annotations
 
 import datetime
-import getpass
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -34,6 +33,7 @@ from jumar.release.documents import (
     State,
     encoded,
     sha256,
+    user_name,
 )
 from jumar.release.freeze import AUDITS, checked_log, counting_from, plan_of, utc
 from jumar.release.judging import judge
@@ -152,7 +152,7 @@ class Gates:
                 name=manifest.name,
                 alpha=alpha,
                 opened_at=opened_at,
-                opened_by=_user(),
+                opened_by=user_name(),
                 manifest_sha256=sha256(encoded(manifest)),
                 policy_sha256=manifest.policy_sha256,
             )
@@ -212,6 +212,22 @@ class Gates:
             except ReleaseError:
                 if attempt == store.attempt(name):  # else it was looked at between two reads
                     raise
+
+    def passed(self, policy_sha256: str, card_sha256: str) -> Attempt | None:
+        """The challenger with this very policy that has passed, the latest of several; None where none has.
+
+        Args:
+            policy_sha256, card_sha256: hashes of ``policy.onnx`` and of ``policy.json``.
+
+        Raises:
+            ReleaseError: the ledger, or a file of that challenger, was changed.
+        """
+        ledger = self._store.known_ledger()
+        for row in reversed(ledger.rows if ledger else []):
+            same = row.outcome == "passed" and row.policy_sha256 == policy_sha256
+            if same and self.status(row.name).manifest.card_sha256 == card_sha256:
+                return row
+        return None
 
     def ledger(self) -> Ledger:
         """All attempts.
@@ -308,11 +324,3 @@ def _reasons(result: GateResult) -> list[str]:
     if result.rows_needed is None or result.rows_needed <= result.rows:
         return blocked
     return [*blocked, f"About {result.rows_needed:,} decisions in all would be enough by what was seen so far."]
-
-
-def _user() -> str:
-    """Who opens a challenger, as the machine knows them."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return f"user {os.getuid()}"

@@ -7,7 +7,9 @@ command line shows its records.
 from __future__ import annotations
 
 import datetime
+import getpass
 import hashlib
+import os
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -209,3 +211,11 @@ def decoded(data: bytes, kind: type[Document], what: str) -> Document:
 def sha256(data: bytes) -> str:
     """Hex digest of some bytes."""
     return hashlib.sha256(data).hexdigest()
+
+
+def user_name() -> str:
+    """Who runs this, as the machine knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"user {os.getuid()}"
