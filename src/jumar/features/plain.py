@@ -1,7 +1,7 @@
 """A few rows of plain Python values to blocks, in a tenth of the time that Arrow takes for as few.
 
-In: lists of values by column, as a service has them. Out: the same ``Blocks`` that ``raw.read_blocks`` makes of the same
-values: tests hold the two together. The serve floor uses it; whoever has thousands of rows takes ``read_blocks``.
+In: lists of values by column, as a service has them. Out: the same ``Blocks`` that ``raw.read_blocks`` makes of the
+same values: tests hold the two together. The serve floor uses it; whoever has thousands of rows takes ``read_blocks``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Columns = Mapping[str, Sequence[Any]]
 class PlainReader:
     """Reads the columns of one policy.
 
-    Numbers may be int, float, bool or text that spells one; timestamps are whole microseconds since 1970 in UTC; categories text, whole
-    numbers or booleans; id lists hold text or whole numbers. None is missing everywhere.
+    Numbers may be int, float, bool or text that spells one; timestamps are whole microseconds since 1970 in UTC;
+    categories text, whole numbers or booleans; id lists hold text or whole numbers. None is missing everywhere.
 
     Args:
         spec: how raw columns become blocks.

@@ -9,7 +9,7 @@ import difflib
 import math
 import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,15 @@ class LogOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     numeric: tuple[str, ...] = ()
     features: tuple[str, ...] | None = None
     metrics: tuple[str | Metric, ...] = ()
+
+
+def ignoring(chosen: LogOptions, not_features: Collection[str]) -> LogOptions:
+    """The options, by which columns that the source says are no features are ignored too, unless they are named."""
+    roles = {getattr(chosen, role) for role in _ROLES}
+    lists = (*chosen.categorical, *chosen.numeric, *(chosen.features or ()), *chosen.ignore)
+    metrics = [metric.name if isinstance(metric, Metric) else metric.partition(":")[0] for metric in chosen.metrics]
+    named = {*roles, *lists, *metrics}
+    return msgspec.structs.replace(chosen, ignore=(*chosen.ignore, *sorted(set(not_features) - named)))
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -74,6 +83,7 @@ def options(given: dict[str, Any], config: str | os.PathLike[str] | None) -> Log
     return result
 
 
+_ROLES = ("reward", "action", "propensity", "pmf", "unit", "time", "decision_id", "end")
 _LISTS = ("ignore", "categorical", "numeric", "features", "metrics")
 
 

@@ -29,7 +29,7 @@ from jumar.logs.checks import actions_of, check_pmf, check_types, look
 from jumar.logs.columns import feature_columns, missing_column, resolve
 from jumar.logs.distinct import check_duplicates, check_identifiers, distinct_count
 from jumar.logs.metrics import bounded, parse_metrics, resolve_metrics
-from jumar.logs.options import LogOptions, options
+from jumar.logs.options import LogOptions, ignoring, options
 from jumar.logs.schema import (
     HASH,
     METRIC,
@@ -291,8 +291,8 @@ def read_log(
         "features": tuple(features) if features is not None and not isinstance(features, str) else features,
         "metrics": (metrics,) if isinstance(metrics, str | Metric) else tuple(metrics),
     }  # fmt: skip
-    chosen = options(given, config)
     origin = open_source(source)
+    chosen = ignoring(options(given, config), origin.not_features)
     roles, notes = resolve(origin.table.schema(), chosen)
     if not origin.owned and roles.decision_id is None and roles.unit is None:
         raise LogError(

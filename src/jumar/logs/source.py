@@ -7,6 +7,7 @@ Every error of the engine leaves here as a ``LogError``. Imported inside ``jumar
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import secrets
@@ -33,6 +34,8 @@ _FORMATS = {
     "DuckDB": (".duckdb", ".ddb"),
 }
 _KNOWN = "Jumar reads .parquet, .csv, .csv.gz, .tsv, .arrow, .feather and .duckdb files."
+NOT_FEATURES = b"jumar.not_features"
+"""Key in the metadata of a Parquet file: a JSON list of columns that only become something else by the user's word."""
 _DUCKDB_LIKE = (duckdb.Error, pa.ArrowException, OSError)
 
 
@@ -46,6 +49,7 @@ class Source:
         files: the files it came from; empty for tables in memory.
         registered: Arrow objects that each new cursor must be told about.
         owned: the engine was opened here, so cursors of it see every view.
+        not_features: columns that the files themselves say are no features.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Source:
     files: tuple[str, ...] = ()
     registered: Mapping[str, Any] = field(default_factory=dict)
     owned: bool = True
+    not_features: frozenset[str] = frozenset()
 
     @property
     def backend(self) -> Any:
@@ -323,12 +328,14 @@ def _hive(root: str, files: Sequence[str]) -> bool:
 
 
 def _open_parquet(text: str, root: str, files: list[str]) -> Source:
+    beside: set[str] = set()
     for file in files:
         try:
             schema = pq.read_schema(file)
         except _DUCKDB_LIKE as error:
             raise explained(file, error) from error
         _refuse_twins(schema.names, file)
+        beside |= set(json.loads((schema.metadata or {}).get(NOT_FEATURES, b"[]")))
         for column in schema:
             if pa.types.is_decimal256(column.type):
                 raise LogError(
@@ -338,7 +345,7 @@ def _open_parquet(text: str, root: str, files: list[str]) -> Source:
                 )
     options = f"hive_partitioning = {str(_hive(root, files)).lower()}, union_by_name = {len(files) > 1}"
     table = _view(_connect(), f"SELECT * FROM read_parquet({file_list(files)}, {options})", text)
-    return Source(name=text, table=table, files=tuple(files))
+    return Source(name=text, table=table, files=tuple(files), not_features=frozenset(beside & set(table.columns)))
 
 
 def _open_arrow(text: str, root: str, files: list[str]) -> Source:

@@ -100,12 +100,20 @@ def timeline_of(discount: float, per: str | float | None = None, gap: str | floa
             example=discount,
             remedy="Say for example --discount 0.95 --per day; 0 looks at the decision's own reward only.",
         )
-    each = None if per in (None, "decision") else _seconds("per", per)
-    return Timeline(discount=float(discount), per=each, gap=None if gap is None else _seconds("gap", gap))
+    each = None if per in (None, "decision") else seconds("per", per)
+    return Timeline(discount=float(discount), per=each, gap=None if gap is None else seconds("gap", gap))
 
 
-def _seconds(name: str, words: str | float | None) -> float:
-    """Seconds of "day", "7d", "12 hours", or of a number."""
+def seconds(name: str, words: str | float | None) -> float:
+    """Seconds of "day", "7d", "12 hours", or of a number.
+
+    Args:
+        name: of the flag, for the error.
+        words: the duration.
+
+    Raises:
+        OptionError: no duration, or none above 0.
+    """
     found: float | None = None
     if isinstance(words, int | float):
         found = float(words)

@@ -5,9 +5,9 @@ arrays; the service logs what comes out of them. Nothing here is certified: a ce
 probabilities, and whoever explores more pays for better evidence tomorrow.
 
 Every mode is a function of what is known before the draw, so that the logged probability is the one that was used:
-policy, floor and softmax change the pmf; thompson and top-two play what members of the ensemble hold for best, and
-the chance of that is counted out over the members instead of drawing one; budget mixes by the odds that this is the
-unit's one random decision of the day.
+policy, floor and softmax change the pmf; thompson and top-two play what members of the ensemble hold for best, and the
+chance of that is counted out over the members instead of drawing one; budget mixes by the odds that this is the unit's
+one random decision of the day.
 """
 
 from __future__ import annotations

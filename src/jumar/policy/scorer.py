@@ -58,7 +58,9 @@ class Scorer:
             self._call(blocks, start, start + ROWS_PER_CALL) for start in range(0, max(len(blocks), 1), ROWS_PER_CALL)
         ]
         columns = zip(self.outputs, zip(*pieces, strict=True), strict=True)
-        rows_first = [[np.moveaxis(piece, -1, 0) for piece in some] if name == MEMBERS else some for name, some in columns]
+        rows_first = [
+            [np.moveaxis(piece, -1, 0) for piece in some] if name == MEMBERS else some for name, some in columns
+        ]
         joined = [np.concatenate(some).astype(np.float64) for some in rows_first]
         return tuple(
             values / values.sum(axis=-1, keepdims=True) if name in ("pmf", "clone") else values

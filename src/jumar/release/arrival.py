@@ -19,8 +19,8 @@ from jumar.logs import Log, read_for
 from jumar.logs.schema import HASH, TIME, UNIT
 from jumar.logs.split import hex_bound
 from jumar.policy import Policy
-from jumar.release.documents import Attempt, Look, Manifest, ReleaseError
-from jumar.release.freeze import no_time, refuse_far_future, utc
+from jumar.release.documents import Attempt, Look, Manifest, ReleaseError, utc
+from jumar.release.freeze import no_time, refuse_far_future
 from jumar.release.ledger import moment
 
 Rows = Literal["all", "unseen"]

@@ -34,8 +34,9 @@ from jumar.release.documents import (
     encoded,
     sha256,
     user_name,
+    utc,
 )
-from jumar.release.freeze import AUDITS, checked_log, counting_from, plan_of, utc
+from jumar.release.freeze import AUDITS, checked_log, counting_from, plan_of
 from jumar.release.judging import judge
 from jumar.release.state import gate_from_json, gate_to_json
 from jumar.release.store import Store, policy_folder

@@ -26,6 +26,11 @@ Outcome = Literal["open", "passed", "retired", "closed"]
 Document = TypeVar("Document", bound=Record)
 
 
+def utc(when: Any) -> datetime.datetime:
+    """A moment in UTC; one without a zone is taken as UTC."""
+    return when.astimezone(datetime.UTC) if when.tzinfo else when.replace(tzinfo=datetime.UTC)
+
+
 class ReleaseError(JumarError):
     """A challenger cannot be opened, or rows cannot be counted for it, without breaking what was promised."""
 

@@ -12,7 +12,7 @@ import datetime
 import hashlib
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ from jumar.logs import Log, audit
 from jumar.logs.schema import ACTION, PROPENSITY, TIME
 from jumar.logs.split import PARTS, SPLIT_SALT
 from jumar.policy import Policy
-from jumar.release.documents import ReleaseError
+from jumar.release.documents import ReleaseError, utc
 from jumar.release.judging import alone
 from jumar.version import VERSION
 
@@ -198,8 +198,3 @@ def counting_from(
             remedy=f"Say --after log, or a moment from {floor.isoformat()} on.",
         )
     return declared, "declared"
-
-
-def utc(when: Any) -> datetime.datetime:
-    """A moment in UTC; one without a zone is taken as UTC."""
-    return when.astimezone(datetime.UTC) if when.tzinfo else when.replace(tzinfo=datetime.UTC)

@@ -1,7 +1,7 @@
 """The routes, as a bare ASGI application.
 
-In: HTTP requests, trusted in nothing. Out: replies in JSON: 2xx for what is in the log, 4xx for what the caller can mend,
-503 for what may be tried again. ``server`` runs it; tests call it in process.
+In: HTTP requests, trusted in nothing. Out: replies in JSON: 2xx for what is in the log, 4xx for what the caller can
+mend, 503 for what may be tried again. ``server`` runs it; tests call it in process.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Contexts in JSON to columns, checked against the schema that the policy learned from.
 
-In: the policy's ``LogSchema`` and raw JSON objects. Out: plain rows for scoring and logging, and for each context that does
-not fit a reason in words. Nothing is repaired: a context either fits as it is or is not decided on.
+In: the policy's ``LogSchema`` and raw JSON objects. Out: plain rows for scoring and logging, and for each context that
+does not fit a reason in words. Nothing is repaired: a context either fits as it is or is not decided on.
 
-A value of null is a missing value, which the policy has its own rule for. A feature that is not named at all is refused,
-since it is most often misspelt; names that the policy does not know are ignored, since the next version may want them.
+A value of null is a missing value, which the policy has its own rule for. A feature that is not named at all is
+refused, since it is most often misspelt; names that the policy does not know are ignored, since the next version may
+want them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Union
 
 import msgspec
 import pyarrow as pa
@@ -59,7 +60,7 @@ class ContextReader:
             context: a JSON value.
 
         Raises:
-            MalformedError: it holds what no schema could take: a number beyond all ranges, broken text, too many levels.
+            MalformedError: it holds what no schema takes: a number beyond all ranges, broken text, too many levels.
         """
         try:
             row = msgspec.structs.astuple(self._decode(context))
@@ -104,7 +105,8 @@ def _python(kind: pa.DataType) -> Any:
         found = _INTEGER.fullmatch(str(kind))
         assert found is not None
         bits = int(found[2]) - (not found[1] or found[2] == "64")  # above 2⁶³ no number is told exactly
-        return Annotated[int, msgspec.Meta(ge=0 if found[1] else -(2**bits), le=2**bits - 1)] | None
+        bounds = msgspec.Meta(ge=0 if found[1] else -(2**bits), le=2**bits - 1)
+        return Union[Annotated[int, bounds], None]  # noqa: UP007, msgspec's metadata knows no |
     if pa.types.is_timestamp(kind):
         return datetime.datetime | None
     if pa.types.is_date(kind):

@@ -1,7 +1,7 @@
 """How many decisions each unit has had today, for exploration that gives every unit one random decision a day.
 
-In: units, decision ids, the date. Out: which decision of the day each one is. The service keeps one of these per process
-and fills it from the decision log when it starts, so that a restart gives nobody a second random decision.
+In: units, decision ids, the date. Out: which decision of the day each one is. The service keeps one of these per
+process and fills it from the decision log when it starts, so that a restart gives nobody a second random decision.
 
 Several processes share no memory. So each unit and day belongs to one of them, by hash: only there may the unit's
 decisions be random, and the others answer 0. A repeated decision id keeps its number.
@@ -79,7 +79,7 @@ class DayCounts:
 
 
 def decided_today(folder: Path, day: datetime.date) -> Iterable[tuple[str | None, str, str]]:
-    """Unit, decision id and ``exploration`` of the sealed decisions of a day; files that cannot be read are passed over."""
+    """Unit, decision id and ``exploration`` of a day's sealed decisions; files that cannot be read are passed over."""
     for path in sorted((folder / "decisions" / f"date={day.isoformat()}").glob("*.parquet")):
         try:
             table = pq.ParquetFile(path).read(columns=["unit", "decision_id", "exploration"])

@@ -32,6 +32,7 @@ from jumar.serve.journal.sink import decisions_schema
 
 Contexts = pa.RecordBatch | Mapping[str, Sequence[Any]]
 DAY_US = 86_400_000_000
+AS_CERTIFIED = Exploration()
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,14 @@ class Decided:
     def record_batch(self, contexts: pa.RecordBatch, times: pa.Array, schema: pa.Schema) -> pa.RecordBatch:
         """The same from Arrow columns, in the schema of the decider."""
         offsets = pa.array(np.arange(len(self.pmf) + 1, dtype=np.int32) * self.pmf.shape[1])
-        own = self.columns({}, []) | {
-            "time": times,
-            "propensity": self.propensity,
-            "pmf": pa.ListArray.from_arrays(offsets, pa.array(self.pmf.reshape(-1))),
-        }
-        columns = {name: own[name] if name in own else contexts.column(name) for name in schema.names}
+        made: dict[str, Any] = dict(self.columns({}, []))
+        made |= dict(zip(contexts.schema.names, contexts.columns, strict=True))
+        made |= {"time": times, "pmf": pa.ListArray.from_arrays(offsets, pa.array(self.pmf.reshape(-1)))}
         arrays = [
-            column.cast(kind) if isinstance(column, pa.Array) else pa.array(column, kind)
-            for column, kind in zip(columns.values(), schema.types, strict=True)
+            made[field.name].cast(field.type)
+            if isinstance(made[field.name], pa.Array)
+            else pa.array(made[field.name], field.type)
+            for field in schema
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -118,7 +118,7 @@ class Decider:
     def __init__(
         self,
         policy: Policy,
-        exploration: Exploration = Exploration(),
+        exploration: Exploration = AS_CERTIFIED,
         salt: str = "",
         *,
         version: str = "",
@@ -169,7 +169,7 @@ class Decider:
             The decisions. A failure of the graph is not raised: the rows fall back.
         """
         rows = len(ids)
-        reasons = list(faults) if faults is not None else [None] * rows
+        reasons: list[str | None] = list(faults) if faults is not None else [None] * rows
         pmf, action = np.zeros((rows, len(self.actions))), np.zeros(rows, np.int64)
         drawn, chance = self._turns(units, counts, day)
         try:
@@ -251,11 +251,12 @@ class Decider:
         return drawn, odds(counts, drawn, self.exploration.turns)
 
     def _blocks(self, contexts: Contexts, rows: int) -> Blocks:
-        if isinstance(contexts, pa.RecordBatch):
-            spelt = {name: pa.array(map(float_of, contexts.column(name).to_pylist()), pa.float64()) for name in self._spelt}
-            arrays = [spelt.get(name, contexts.column(name)) for name in self.reader.features.names]
-            return read_blocks(pa.RecordBatch.from_arrays(arrays, names=self.reader.features.names), self._spec)
-        return self._plain(contexts, rows)
+        if isinstance(contexts, Mapping):
+            return self._plain(contexts, rows)
+        names = self.reader.features.names
+        columns = dict(zip(contexts.schema.names, contexts.columns, strict=True))
+        columns |= {name: _spelt(columns[name]) for name in self._spelt}
+        return read_blocks(pa.RecordBatch.from_arrays([columns[name] for name in names], names=names), self._spec)
 
     def _likeliest(self) -> int:
         """What production is likeliest to do when nothing is known."""
@@ -268,3 +269,8 @@ class Decider:
             return np.full(len(rows), self.default)
         mine = allowed[rows]
         return np.where(mine[:, self.default], self.default, mine.argmax(axis=1))
+
+
+def _spelt(column: pa.Array) -> pa.Array:
+    """Text that spells numbers as numbers; the rest is missing."""
+    return pa.array([float_of(text) for text in column.to_pylist()], pa.float64())

@@ -1,8 +1,8 @@
 """What the service counts, in the text that Prometheus reads.
 
 In: events of one process. Out: totals over all processes of the service. Each process leaves its figures in a shared
-folder once a second; whoever is asked adds the others' to its own, so that a scrape sees all of them at whichever process
-it lands.
+folder once a second; whoever is asked adds the others' to its own, so that a scrape sees all of them at whichever
+process it lands.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _HELP = {
-    "jumar_decisions_total": ("counter", "Decisions that are in the log, by version of the policy and whether it fell back."),
+    "jumar_decisions_total": ("counter", "Decisions that are in the log, by version and whether it fell back."),
     "jumar_fallbacks_total": ("counter", "Decisions that fell back, by what failed."),
     "jumar_rewards_total": ("counter", "Rewards that are in the log."),
     "jumar_requests_total": ("counter", "Requests answered, by route and status."),

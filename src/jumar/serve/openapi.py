@@ -57,7 +57,9 @@ def openapi(serving: Serving | None, *, guarded: bool, limits: tuple[int, int]) 
             f"A request holds at most {rows:,} rows and {size:,} bytes.",
         },
         "paths": {
-            "/decide": {"post": _writing("Decide about one context or several", "DecideRequest", "Decision", rows) | write},
+            "/decide": {
+                "post": _writing("Decide in one context or several", "DecideRequest", "Decision", rows) | write
+            },
             "/reward": {"post": _writing("Say what came of decisions", "RewardRequest", "Accepted", rows) | write},
             "/healthz": {"get": _reading("How the service is", "Health", 503)},
             "/metrics": {"get": _plain("Figures for Prometheus", "text/plain")},

@@ -2,8 +2,8 @@
 
 In: ``Settings``. Out: a service that runs until it is told to end. ``cli_serve`` and Python users call ``serve``.
 
-One process binds the socket, recovers the log and checks that the registry has something that decides; then it serves by
-itself, or starts workers that share the socket and starts again those that die. Ending: no new connections, requests
+One process binds the socket, recovers the log and checks that the registry has something that decides; then it serves
+by itself, or starts workers that share the socket and starts again those that die. Ending: no new connections, requests
 under way are answered, the log is closed. Whatever is killed instead loses nothing that was acknowledged.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import errno
 import logging
 import os
 import signal
@@ -18,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,7 +45,7 @@ from jumar.serve.messages import Health
 from jumar.serve.metrics import Metrics
 from jumar.serve.watching import Watcher
 
-_HEADERS_S, _MOST_HEADER_BYTES, _MOST_CONNECTIONS = 10.0, 65_536, 4_096
+_HEADERS_S, _MOST_HEADER_BYTES, _MOST_CONNECTIONS, _TAKEN_S = 10.0, 65_536, 4_096, 2.0
 _WORKER = "from jumar.serve.server import work; work()"
 
 
@@ -115,7 +117,7 @@ def serve(settings: Settings, tell: Callable[[str], None] = print) -> int:
     found = recover(settings.log)
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
-    tell(f"Deciding by {production} on http://{'[%s]' % host if ':' in host else host}:{port}")
+    tell(f"Deciding by {production} on http://{f'[{host}]' if ':' in host else host}:{port}")
     if found.rows:
         tell(f"Recovered {found.rows:,} rows that an earlier process left open")
     if settings.workers == 1:
@@ -129,10 +131,17 @@ def work() -> None:
     """A worker's whole life; its part comes on standard input."""
     import msgspec
 
-    part = msgspec.json.decode(sys.stdin.buffer.read(), type=_Part)
+    part = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Part)
     with suppress(JumarError):
         recover(part.settings.log)  # what its predecessor left open; what others write is theirs
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _run(part.settings, socket.socket(fileno=part.handle), Path(part.folder), part.slot)
+
+
+def _end_with_parent() -> None:
+    """End in order when the process that started this one is gone: nothing else holds the other end of the pipe."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -142,16 +151,21 @@ def _listen(host: str, port: int) -> socket.socket:
         OptionError: the address is taken or is not of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(2_048)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise OptionError(f"Nothing can listen on {host}:{port} ({error})", remedy="Choose another port.") from error
-    listener.setblocking(False)
-    return listener
+    until = time.monotonic() + _TAKEN_S
+    while True:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            listener.listen(2_048)
+            listener.setblocking(False)
+            return listener
+        except (OSError, OverflowError) as error:
+            listener.close()
+            if getattr(error, "errno", None) != errno.EADDRINUSE or time.monotonic() > until:
+                told = f"Nothing can listen on {host}:{port} ({error})"
+                raise OptionError(told, remedy="Choose another port, or end what listens there.") from error
+        time.sleep(0.05)  # workers of a service that was killed are just ending
 
 
 def _run(settings: Settings, listener: socket.socket, folder: Path | None, slot: int) -> None:
@@ -330,8 +344,7 @@ def _start(settings: Settings, listener: socket.socket, folder: str, slot: int) 
         stdin=subprocess.PIPE,
         pass_fds=[listener.fileno()],
         start_new_session=True,  # Ctrl-C is for the process that started it, which then ends it in order
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    worker.stdin.write(msgspec.json.encode(part))
-    worker.stdin.close()
+    worker.stdin.write(msgspec.json.encode(part) + b"\n")
+    worker.stdin.flush()
     return worker

@@ -1,8 +1,8 @@
 """Follows the registry: what is promoted there decides here a second later, without a request noticing.
 
 In: a registry. Out: the desk's ``Serving``, exchanged between two requests. A version is loaded, checked and tried
-beside the one that decides; if anything about it is broken, the old one goes on and the problem is told. If the registry
-cannot be reached, what was last known goes on.
+beside the one that decides; if anything about it is broken, the old one goes on and the problem is told. If the
+registry cannot be reached, what was last known goes on.
 """
 
 from __future__ import annotations

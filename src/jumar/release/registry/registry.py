@@ -12,13 +12,11 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jumar.errors import OptionError
 from jumar.policy import Policy
-from jumar.release.challenger import Gates
-from jumar.release.documents import FORMAT, ReleaseError, user_name
-from jumar.release.freeze import utc
+from jumar.release.documents import FORMAT, ReleaseError, user_name, utc
 from jumar.release.registry.documents import (
     ALIASES,
     Aliases,
@@ -33,6 +31,9 @@ from jumar.release.registry.files import Files, files_at
 from jumar.release.registry.trail import OPENING_FILE, Known, Trail, in_force, overtaken
 from jumar.release.registry.versions import Versions
 from jumar.version import VERSION
+
+if TYPE_CHECKING:
+    from jumar.release.challenger import Gates
 
 GATES = "gates"
 Url = str | os.PathLike[str]
@@ -112,6 +113,8 @@ class Registry:
     @property
     def gates(self) -> Gates | None:
         """The folder of gates, None where the registry has none."""
+        from jumar.release.challenger import Gates  # with all that judging takes
+
         return None if self._gates is None else Gates(self._gates)
 
     # reading
@@ -318,7 +321,8 @@ class Registry:
             ReleaseError: one of its files was changed.
         """
         self._versions.policy(version.version)
-        row = None if self._gates is None else Gates(self._gates).passed(version.policy_sha256, version.card_sha256)
+        gates = self.gates
+        row = None if gates is None else gates.passed(version.policy_sha256, version.card_sha256)
         found = version.certificate
         certified = found is not None and found.verdict == "certified"
         if row is None and not certified and not forced:

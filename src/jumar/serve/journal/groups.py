@@ -1,12 +1,12 @@
 """Many appends become one batch: what waits together is converted once and written once.
 
-In: what callers handed over. Out: one record batch in the order of arrival, and those whose values do not fit, each with
-its own error. Only ``lane`` imports this module.
+In: what callers handed over. Out: one record batch in the order of arrival, and those whose values do not fit, each
+with its own error. Only the modules of this room import this one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from itertools import chain
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jumar.serve.journal.sink import Columns, JournalError
+from jumar.serve.journal.sink import REWARDS, STREAMS, Columns, JournalError, Stream
 
 _FIRST_US, _LAST_US = 0, 253_402_300_799_999_999  # 1970 to the end of 9999
 DAY_US = 86_400_000_000
@@ -23,34 +23,41 @@ DAY_US = 86_400_000_000
 class Waiting:
     """Rows that somebody handed over and waits for."""
 
-    __slots__ = ("batch", "columns", "future", "rows")
+    __slots__ = ("batch", "columns", "future", "rows", "schema")
 
-    def __init__(self, batch: pa.RecordBatch | Columns) -> None:
+    def __init__(self, stream: Stream, batch: pa.RecordBatch | Columns, schema: pa.Schema | None) -> None:
+        """See ``Sink.append``.
+
+        Raises:
+            JournalError: no such stream, no schema, columns that are not those of the schema, or of different lengths.
+        """
+        if stream not in STREAMS:
+            raise JournalError("There is no such stream", example=stream, remedy="Say decisions or rewards.")
         self.future: Future[None] = Future()
         self.future.set_running_or_notify_cancel()  # what was handed over cannot be taken back
         self.batch: pa.RecordBatch | None = None
         self.columns: Columns | None = None
-        if isinstance(batch, pa.RecordBatch):
-            self.batch, self.rows = batch, batch.num_rows
+        if isinstance(batch, Mapping):
+            if schema is None and stream == "decisions":
+                raise JournalError("Plain columns of decisions need a schema", remedy="Pass decisions_schema(…).")
+            self.schema: pa.Schema = REWARDS if schema is None else schema.remove_metadata()
+            self.columns, self.rows = batch, _rows(self.schema, batch)
         else:
-            self.columns = batch
-            lengths = {len(values) for values in batch.values()}
-            if len(lengths) != 1:
-                raise JournalError("The columns differ in length", remedy="Give every column one value per row.")
-            self.rows = lengths.pop()
+            plain = batch.replace_schema_metadata(None)
+            self.batch, self.schema, self.rows = plain, plain.schema, plain.num_rows
+        if not self.rows:
+            self.future.set_result(None)
 
 
-def check_names(schema: pa.Schema, columns: Columns) -> None:
-    """Refuses plain columns that are not those of the schema.
-
-    Raises:
-        JournalError: a column is missing, or one too many.
-    """
-    if columns.keys() == set(schema.names):
-        return
-    name = sorted(columns.keys() ^ set(schema.names))[0]
-    what = "missing" if name in schema.names else "not in the schema"
-    raise JournalError(f"A column is {what}", column=name, remedy="Give every column of the schema, null or not.")
+def _rows(schema: pa.Schema, columns: Columns) -> int:
+    if columns.keys() != set(schema.names):
+        name = sorted(columns.keys() ^ set(schema.names))[0]
+        what = "missing" if name in schema.names else "not in the schema"
+        raise JournalError(f"A column is {what}", column=name, remedy="Give every column of the schema, null or not.")
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) != 1:
+        raise JournalError("The columns differ in length", remedy="Give every column one value per row.")
+    return lengths.pop()
 
 
 def joined(schema: pa.Schema, group: Sequence[Waiting]) -> tuple[pa.RecordBatch, list[tuple[Waiting, Exception]]]:

@@ -3,9 +3,9 @@
 In: rows of decisions and rewards from any thread. Out: segments in FOLDER/open, sealed to Parquet by date. The service
 and its tools use it through ``jumar.serve.journal``.
 
-Rows that wait together are written as one batch and made durable at once (group commit), so that a reply costs one flush
-of the disk however many callers share it. Each stream and schema has a lane of its own: a thread, an open segment, and a
-writer's name with an unbroken sequence of numbers.
+Rows that wait together are written as one batch and made durable at once (group commit), so that a reply costs one
+flush of the disk however many callers share it. Each stream and schema has a lane of its own: a thread, an open
+segment, and a writer's name with an unbroken sequence of numbers.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from jumar.errors import JumarError, OptionError
 from jumar.files import sync_folder, unwritable
 from jumar.records import Record
 from jumar.serve.journal.frames import scan
-from jumar.serve.journal.groups import Waiting, check_names
+from jumar.serve.journal.groups import Waiting
 from jumar.serve.journal.lane import Lane, Limits
 from jumar.serve.journal.sealing import seal
 from jumar.serve.journal.segment import Segment, make_folder
-from jumar.serve.journal.sink import REWARDS, STREAMS, Columns, JournalError, Stream, checked_schema
+from jumar.serve.journal.sink import STREAMS, Columns, JournalError, Stream, checked_schema
 
 _MOST_LANES = 8  # schemas that one stream has open at a time
 
@@ -112,21 +112,11 @@ class Journal:
         """Hand over rows; see ``Sink.append``.
 
         Raises:
-            JournalError: columns that no log can hold, or the journal is closed. What only shows while writing is in the
-                future: values that do not fit (``JournalError``), a disk that is full or broken (``OSError``).
+            JournalError: columns that no log can hold, or the journal is closed. What only shows while writing is in
+                the future: values that do not fit (``JournalError``), a disk that is full or broken (``OSError``).
         """
-        if isinstance(batch, pa.RecordBatch):
-            batch = batch.replace_schema_metadata(None)
-            schema = batch.schema
-        else:
-            schema = _schema_of(stream) if schema is None else schema.remove_metadata()
-        one = Waiting(batch)
-        if one.columns is not None:
-            check_names(schema, one.columns)
-        if not one.rows:
-            one.future.set_result(None)
-            return one.future
-        while not self._lane(stream, schema).put(one):
+        one = Waiting(stream, batch, schema)
+        while one.rows and not self._lane(stream, one.schema).put(one):
             pass  # that lane was just retired
         return one.future
 
@@ -163,8 +153,6 @@ class Journal:
         lane = self._lanes.get((stream, schema))
         if lane is not None:
             return lane
-        if stream not in STREAMS:
-            raise JournalError("There is no such stream", example=stream, remedy="Say decisions or rewards.")
         plain = checked_schema(schema)
         with self._lock:
             if self._closed:
@@ -211,9 +199,3 @@ class Journal:
             return
         segment.close()
         self._sealed += 1
-
-
-def _schema_of(stream: Stream) -> pa.Schema:
-    if stream == "rewards":
-        return REWARDS
-    raise JournalError("Plain columns of decisions need a schema", remedy="Pass schema=decisions_schema(…).")

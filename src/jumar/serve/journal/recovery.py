@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from jumar.records import Record
 from jumar.serve.journal.frames import scan
 from jumar.serve.journal.sealing import Span, seal, span_of
 from jumar.serve.journal.segment import DAMAGED, OPEN, SegmentName, lock, make_folder, parsed
-from jumar.serve.journal.sink import STREAMS, JournalError
+from jumar.serve.journal.sink import JournalError
 
 _CREATED_WITHIN_S = 60.0  # a younger file without its name may be about to get it
 
@@ -161,4 +162,4 @@ def checked_span(file: Path) -> Span | None:
 def _missing(spans: Sequence[Span]) -> int:
     """Numbers between the first and the last that no segment has."""
     inside = sum(span.last - span.first + 1 - span.rows for span in spans)
-    return inside + sum(after.first - before.last - 1 for before, after in zip(spans, spans[1:], strict=False))
+    return inside + sum(after.first - before.last - 1 for before, after in pairwise(spans))

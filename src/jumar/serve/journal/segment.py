@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from jumar.files import sync_folder
 from jumar.serve.journal.frames import Encoder
-from jumar.serve.journal.sink import SEQUENCE, WRITER, Stream
+from jumar.serve.journal.sink import SEQUENCE, WRITER
 
 OPEN, DAMAGED = "open", "damaged"
 _NAME = re.compile(r"(decisions|rewards)-([A-Za-z0-9_.-]+)-(\d{6,})\.arrows")
@@ -88,7 +88,7 @@ class Segment:
         OSError: it cannot be created.
     """
 
-    def __init__(self, folder: Path, stream: Stream, writer: str, number: int, schema: pa.Schema) -> None:
+    def __init__(self, folder: Path, stream: str, writer: str, number: int, schema: pa.Schema) -> None:
         self.name = SegmentName(stream, writer, number)
         self.schema = segment_schema(schema)
         self.rows, self.opened = 0, time.monotonic()

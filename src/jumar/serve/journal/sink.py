@@ -81,6 +81,8 @@ def decisions_schema(action: pa.DataType, features: pa.Schema) -> pa.Schema:
             ("fallback_reason", pa.string()),
         ]
     )
+    if twin := next((name for name in features.names if name.lower() in ("reward", "date")), None):
+        raise JournalError("A feature is named like a column of the joined log", column=twin, remedy="Rename it.")
     return checked_schema(pa.schema([*own, *features]))
 
 
