@@ -21,8 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -46,6 +46,7 @@ from jumar.serve.metrics import Metrics
 from jumar.serve.watching import Watcher
 
 _HEADERS_S, _MOST_HEADER_BYTES, _MOST_CONNECTIONS, _TAKEN_S = 10.0, 65_536, 4_096, 2.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _WORKER = "from jumar.serve.server import work; work()"
 
 
@@ -185,8 +186,14 @@ def _run(settings: Settings, listener: socket.socket, folder: Path | None, slot:
         timeout_graceful_shutdown=max(1, round(settings.grace_s)),
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(settings, config, listener, folder, slot))
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in _SIGNALS} if main else {}
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_serve(settings, config, listener, folder, slot))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _serve(
@@ -230,7 +237,7 @@ async def _serve(
 
     tasks = [asyncio.create_task(watcher.run()), asyncio.create_task(leave())]
     try:
-        await uvicorn.Server(config).serve([listener])
+        await _Server(config).serve([listener])
     finally:
         for task in tasks:
             task.cancel()
@@ -251,6 +258,19 @@ def _counts(settings: Settings, slot: int) -> DayCounts | None:
     today = datetime.datetime.now(datetime.UTC).date()
     counts.restore(today, decided_today(Path(settings.log), today))
     return counts
+
+
+class _Server(uvicorn.Server):
+    """A server that a signal ends in order, and whose signal is then done with."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to signals for as long as the loop runs, so that one that comes late does not tear the log down."""
+        if threading.current_thread() is threading.main_thread():
+            loop = asyncio.get_running_loop()
+            for number in _SIGNALS:
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
 
 class Connection(HttpToolsProtocol):
@@ -305,7 +325,7 @@ def _supervise(settings: Settings, listener: socket.socket, folder: str, tell: C
     def end(number: int, frame: FrameType | None) -> None:
         ending.append(number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, end) for number in _SIGNALS}
     workers: dict[int, subprocess.Popen[bytes]] = {}
     started: dict[int, float] = {}
     try:
