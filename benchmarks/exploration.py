@@ -1,9 +1,9 @@
-"""Are propensities what they say, in every mode of exploration? Decisions are replayed and held against what was logged.
+"""Are propensities what they say? Decisions of every mode of exploration are replayed and held against what was logged.
 
-For each mode, decisions with ids of their own are drawn as the service draws them. Printed are χ² of the actions against
-their pmfs over all cells of a finite set of contexts (as standard deviations from what chance gives), and the capital of
-the gate's own audit of weights, that they average to more or to less than 1 for policies that deviate from what was
-logged: 100 would raise the alarm. A control whose logged pmfs are softer than those drawn from must fail both.
+For each mode, decisions with ids of their own are drawn as the service draws them. Printed are χ² of the actions
+against their pmfs over all cells of a finite set of contexts (as standard deviations from what chance gives), and the
+capital of the gate's own audit of weights, that they average to more or to less than 1 for policies that deviate from
+what was logged: 100 would raise the alarm. A control whose logged pmfs are softer than those drawn from must fail both.
 
     python benchmarks/exploration.py                  # 10,000,000 decisions a mode
     python benchmarks/exploration.py --rows 1000000

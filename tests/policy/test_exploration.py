@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from exploration import FINITE, chi_square_z, replayed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from exploration import FINITE, chi_square_z, replayed
 from jumar.errors import OptionError
 from jumar.policy.exploration import (
     Scores,

@@ -152,17 +152,16 @@ def test_actions_of_any_type_keep_it() -> None:
 def test_a_context_that_does_not_fit_falls_back_and_says_why(policy: Policy) -> None:
     decider = Decider(policy, default="b", version="v")
     for change, word in (
-        ({"x": "1"}, "str"), ({"k": 1.5}, "float"), ({"k": 2**63}, ""), ({"when": "yesterday"}, "datetime"),
+        ({"x": "1"}, "str"), ({"k": 1.5}, "float"), ({"when": "yesterday"}, "datetime"),
         ({"l": "p"}, "array"), ({"flag": 1}, "bool"), ({"c": 5}, "str"), ({"n": "7"}, "int"),
     ):  # fmt: skip
-        try:
-            row, fault = decider.reader.row(msgspec.json.encode(CONTEXT | change))
-        except MalformedError as error:
-            assert "out of range" in str(error)
-            continue
+        row, fault = decider.reader.row(msgspec.json.encode(CONTEXT | change))
         assert fault is not None
         assert word in fault
         assert row == (None,) * len(KINDS)
+    for beyond in ({"k": 2**64}, {"x": 10**400}, {"when": "0001-01-01T00:00:00+12:00"}):
+        with pytest.raises(MalformedError, match="range"):
+            decider.reader.row(msgspec.json.encode(CONTEXT | beyond) if "x" not in beyond else b'{"x": 1e999}')
     for name in CONTEXT:
         row, fault = decider.reader.row(msgspec.json.encode({k: v for k, v in CONTEXT.items() if k != name}))
         assert fault is not None

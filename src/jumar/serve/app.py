@@ -219,6 +219,8 @@ async def _received(receive: Receive, most: int) -> bytes:
 
 def _decoded(decode: Callable[[bytes], Any], body: bytes) -> Any:
     try:
+        if not body.isascii():
+            body.decode()  # what is passed over unread must be text, too
         return decode(body)
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         raise RefusedError(400, f"This is not such a request: {error}"[:500]) from error

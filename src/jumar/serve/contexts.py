@@ -69,7 +69,7 @@ class ContextReader:
             if "out of range" in str(error):
                 raise MalformedError(f"context: {error}"[:_LONGEST]) from error
             return self.missing, f"context: {error}"[:_LONGEST]
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
             raise MalformedError(f"context: {error}"[:_LONGEST]) from error
 
     def columns(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
@@ -123,4 +123,5 @@ def _microseconds(moment: datetime.datetime | None) -> int | None:
     """A moment without a zone is taken as UTC."""
     if moment is None:
         return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)) - _EPOCH) // _MICROSECOND
+    utc = moment.astimezone(datetime.UTC) if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+    return (utc - _EPOCH) // _MICROSECOND
