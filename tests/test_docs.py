@@ -56,6 +56,7 @@ COMMANDS = ("improve", "audit", "evaluate", "score", "world", "demo", "gate", "p
 FLOORS = ("cli", "cli_gate", "cli_plan", "cli_registry", "cli_worlds", "cli_flags", "improvement", "attempt", "fitting",
           "report", "serve", "release", "evaluate", "policy", "learn", "features", "logs", "files", "interrupts", "records",
           "version", "errors")  # fmt: skip
+          "version", "lazy", "errors")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 

@@ -25,36 +25,13 @@ import ibis
 import ibis.expr.types as ir
 
 from jumar.errors import LogError, OptionError
-from jumar.logs.schema import DISCOUNT, END, HASH, NEXT, PLACE, TIME, WAIT, LogSchema
+from jumar.logs.schema import DISCOUNT, END, HASH, NEXT, PLACE, SECONDS, TIME, WAIT, LogSchema, Timeline
 from jumar.logs.units import order_keys
 from jumar.records import Record
 
 NEGLIGIBLE = 0.01  # a discount below which what is still to come is taken as nothing
-_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0, "week": 604_800.0}
-_SHORT = {name[0]: name for name in _SECONDS}
+_SHORT = {name[0]: name for name in SECONDS}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)?\s*([a-z]+?)s?")
-
-
-class Timeline(Record, frozen=True, kw_only=True):
-    """How decisions of a unit hang together in time.
-
-    Attributes:
-        discount: γ in [0, 1): what a reward is worth one step, or one ``per``, later.
-        per: seconds that γ is meant for, so that a later decision counts γ^(Δt/per); None: γ for each decision.
-        gap: seconds of silence after which an episode has ended; None: never.
-    """
-
-    discount: float
-    per: float | None = None
-    gap: float | None = None
-
-    @property
-    def horizon(self) -> str:
-        """The unit of time in words."""
-        if self.per is None:
-            return "decision"
-        name = next((name for name, seconds in _SECONDS.items() if seconds == self.per), None)
-        return name or f"{self.per:g} seconds"
 
 
 class TimelineCounts(Record, frozen=True, kw_only=True):
@@ -142,7 +119,7 @@ def seconds(name: str, words: str | float | None) -> float:
         found = float(words)
     elif isinstance(words, str) and (match := _DURATION.fullmatch(words.strip().lower())):
         unit = _SHORT.get(match[2], match[2])
-        found = float(match[1] or 1) * _SECONDS[unit] if unit in _SECONDS else None
+        found = float(match[1] or 1) * SECONDS[unit] if unit in SECONDS else None
     if found is None or not (math.isfinite(found) and found > 0):
         raise OptionError(
             f"--{name} takes a time",

@@ -1,0 +1,50 @@
+"""The peer of serve_load.py: FastAPI + scikit-learn as they are usually put together, without a log of decisions.
+
+Run by `serve_load.py --peer-python`, in a Python that has fastapi, uvicorn, scikit-learn and pandas; it needs nothing of
+Jumar. It learns which action was taken from the same log, with a network of the size of the policy's, and decides by it.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Any
+
+DROPPED = ["decision_id", "unit", "time", "propensity", "reward", "action", "topics", "last_visit_at"]
+
+
+def main() -> None:
+    import pandas as pd
+    import uvicorn
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+    from sklearn.compose import make_column_transformer
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    class Asked(BaseModel):
+        unit: str
+        context: dict[str, Any]
+
+    log = pd.read_parquet(sys.argv[1])
+    contexts = log.drop(columns=DROPPED).fillna({"likes_usual_week": 0.0, "days_since_visit": 0.0})
+    texts = [name for name in contexts if not pd.api.types.is_numeric_dtype(contexts[name])]
+    numbers = [name for name in contexts if name not in texts]
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), texts), (StandardScaler(), numbers))
+    model = make_pipeline(columns, MLPClassifier((64, 64), max_iter=5)).fit(contexts, log["action"])
+    actions, names = [*model.classes_], [*contexts]
+    app = FastAPI()
+
+    @app.post("/decide")
+    def decide(asked: Asked) -> dict[str, Any]:
+        row = pd.DataFrame([[asked.context[name] for name in names]], columns=names)
+        pmf = model.predict_proba(row.fillna(0.0))[0].tolist()
+        place = random.choices(range(len(actions)), pmf)[0]
+        return {"action": actions[place], "propensity": pmf[place], "pmf": pmf}
+
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
+
+
+if __name__ == "__main__":
+    main()
