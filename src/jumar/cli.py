@@ -19,9 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import jumar
-from jumar import cli_gate, cli_plan, cli_registry, cli_worlds, interrupts
-from jumar import cli_gate, cli_join, cli_plan, cli_worlds, interrupts
-from jumar import cli_gate, cli_join, cli_plan, cli_serve, cli_worlds, interrupts
+from jumar import cli_gate, cli_join, cli_plan, cli_registry, cli_serve, cli_worlds, interrupts
 from jumar.cli_flags import CLAIM_FLAGS, LOG_FLAGS, ClaimFlags, LogFlags
 from jumar.errors import JumarError
 
