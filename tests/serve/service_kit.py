@@ -144,7 +144,7 @@ class Caller:
         self.sink = MemorySink() if sink is None else sink
         self.metrics = Metrics()
         counts = DayCounts(self.explore.turns, "salt") if self.explore.turns else None
-        self.desk = Desk(self.sink, "salt", self.metrics, counts=counts, patience_s=given.pop("patience_s", 5.0))
+        self.desk = Desk(self.sink, self.metrics, counts=counts, patience_s=given.pop("patience_s", 5.0))
         self.decider = Decider(policy, self.explore, "salt", version="v1", default=given.pop("default", None))
         self.desk.serving = Serving(self.decider, record=1)
         limits = Limits(**given.pop("limits", {}))

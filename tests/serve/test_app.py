@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from service_kit import CONTEXT, Caller, make_policy
 
 from jumar.policy import Policy
-from jumar.policy.sampling import hash_key, uniforms
+from jumar.release.arms import place
 from jumar.serve.decider import Decider
 from jumar.serve.desk import Serving
 
@@ -167,10 +167,10 @@ def test_a_canary_decides_about_its_share_of_units_for_good(make: Make, policy: 
     other = Decider(make_policy(7), salt="salt", version="v2")
     units = [f"u{i}" for i in range(400)]
     asked = [{"context": CONTEXT, "unit": unit} for unit in units]
-    places = dict(zip(units, uniforms(hash_key("share", "salt", "v2"), units), strict=True))
+    places = {unit: place(unit, "one") for unit in units}
     before: set[str] = set()
     for share in (0.05, 0.25, 1.0):
-        caller.desk.serving = Serving(caller.decider, other, share, 2)
+        caller.desk.serving = Serving(caller.decider, other, share, "one", 2)
         _, told = caller.decide(asked)
         here = {unit for unit, one in zip(units, told, strict=True) if one["policy"] == "v2"}
         assert here == {unit for unit in units if places[unit] < share}

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from jumar.policy.sampling import hash_key, uniforms
+from jumar.release.arms import arm
 from jumar.serve.counts import DayCounts
 from jumar.serve.decider import DAY_US, Decided, Decider
 from jumar.serve.journal.sink import REWARDS, Sink
@@ -41,20 +41,21 @@ class Serving:
         production: for all units but the challenger's.
         challenger: of a canary, or None.
         share: of units that the challenger decides about.
+        arms: salt that deals out its units, as the registry says.
         record: of the registry that says so.
     """
 
     production: Decider
     challenger: Decider | None = None
     share: float = 0.0
+    arms: str = ""
     record: int | None = None
 
-    def deciders(self, names: Sequence[str], salt: str) -> list[Decider]:
+    def deciders(self, units: Sequence[str | None]) -> list[Decider]:
         """Who decides about each unit: the same for as long as the canary lasts, and more units as it widens."""
         if self.challenger is None or self.share <= 0.0:
-            return [self.production] * len(names)
-        places = uniforms(hash_key("share", salt, self.challenger.version), names)
-        return [self.challenger if place < self.share else self.production for place in places]
+            return [self.production] * len(units)
+        return [self.challenger if arm(unit, self.arms, self.share) else self.production for unit in units]
 
 
 @dataclass
@@ -92,7 +93,6 @@ class Desk:
 
     Args:
         sink: the decision log.
-        salt: of the service.
         metrics: what is counted.
         counts: of units, where exploration asks for them.
         most_rows: scored together.
@@ -108,7 +108,6 @@ class Desk:
     def __init__(
         self,
         sink: Sink,
-        salt: str,
         metrics: Metrics,
         *,
         counts: DayCounts | None = None,
@@ -119,7 +118,7 @@ class Desk:
         self.serving: Serving | None = None
         self.waiting = 0
         self.trouble: str | None = None
-        self._sink, self._salt, self._metrics, self._counts = sink, salt, metrics, counts
+        self._sink, self._metrics, self._counts = sink, metrics, counts
         self._most_rows, self._most_waiting, self._patience_s = most_rows, most_waiting, patience_s
         self._pending: dict[Decider, _Rows] = {}
         self._rewards: tuple[list[RewardRequest], list[tuple[_Ticket, int]]] = ([], [])
@@ -137,8 +136,7 @@ class Desk:
         if serving is None:
             raise BusyError("No policy decides yet: the registry has no production version")
         ids = [one.decision_id or new_id() for one in requests]
-        names = [one.unit or name for one, name in zip(requests, ids, strict=True)]
-        deciders = serving.deciders(names, self._salt)
+        deciders = serving.deciders([one.unit for one in requests])
         read = [decider.reader.row(one.context) for decider, one in zip(deciders, requests, strict=True)]
         for decider, one in zip(deciders, requests, strict=True):
             if one.candidates is not None:

@@ -202,7 +202,7 @@ async def _serve(
     began = time.monotonic()
     metrics = Metrics(folder, slot)
     journal = Journal(settings.log, durable=settings.durable, loss_window_s=settings.loss_window_s)
-    desk = Desk(journal, settings.salt, metrics, counts=_counts(settings, slot))
+    desk = Desk(journal, metrics, counts=_counts(settings, slot))
     watcher = Watcher(lambda: Registry(settings.registry), desk, settings.decider, metrics, settings.poll_s)
 
     def health() -> Health:

@@ -101,7 +101,8 @@ class Watcher:
             self.problems.pop("challenger", None)
         else:  # one that is broken decides about nobody, and neither does one that the registry no longer names
             challenger = self._decider("challenger", aliases.challenger, serving)
-        new = Serving(production, challenger, state.share if challenger else 0.0, state.number)
+        share = state.share if challenger else 0.0
+        new = Serving(production, challenger, share, state.salt, state.number)
         return None if new == serving else new
 
     def apply(self, new: Serving | None) -> None:
