@@ -21,7 +21,7 @@ from jumar.loop.facts import audit_step, join_step
 from jumar.loop.folders import Folders
 from jumar.loop.judging import gates_step, learn_step
 from jumar.loop.rollout import canary_step, release_step, watch_step
-from jumar.loop.work import Work
+from jumar.loop.work import Work, production_of
 from jumar.release import Gates, Registry, ReleaseError
 from jumar.release.registry.registry import GATES
 from jumar.version import VERSION
@@ -59,7 +59,7 @@ class Loop:
     ) -> None:
         root = Path(registry)
         self.registry = Registry(root, now=now)
-        self.gates = Gates(root / GATES, now=now)
+        self.gates, self.gates_folder = Gates(root / GATES, now=now), root / GATES
         self.folders = Folders(root / LOOP if folder is None else folder)
         self.log, self.now = Path(log), now
         self.config = checked(config or LoopConfig())
@@ -92,18 +92,21 @@ class Loop:
         done = [] if day is None else day.steps
         name = STEPS[len(done)]
         held = any(step.name == "audit" and step.attention for step in done)
+        config = self.config if day is None else day.config
+        judged = production_of(self.registry, config) if day is None else day.production
         work = Work(
-            self.registry,
-            self.gates,
-            self.log,
-            self.folders,
-            self.config if day is None else day.config,
-            self.config_path,
-            date,
-            self.now,
-            held,
+            registry=self.registry,
+            gates=self.gates,
+            gates_folder=self.gates_folder,
+            log=self.log,
+            folders=self.folders,
+            config=config,
+            config_path=self.config_path,
+            date=date,
+            now=self.now,
+            judged=judged,
+            held=held,
         )
-        production = work.production if day is None else day.production
         opened = ""
         if name == "learn":
             step, opened = learn_step(work)
@@ -113,7 +116,7 @@ class Loop:
         after = Day(
             format=FORMAT,
             date=date,
-            production=production,
+            production=judged,
             challenger=state.aliases.challenger,
             record=state.number,
             steps=[*done, step],

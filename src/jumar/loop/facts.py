@@ -6,12 +6,14 @@ imports this module.
 
 from __future__ import annotations
 
+import datetime
+
 import msgspec
 import pyarrow.parquet as pq
 
 from jumar.errors import LogError
 from jumar.files import replacing, unwritable
-from jumar.logs import audit
+from jumar.logs import audit, seconds
 from jumar.loop.documents import Step
 from jumar.loop.folders import COUNTED
 from jumar.loop.work import Work, production_rows
@@ -31,7 +33,13 @@ def join_step(work: Work) -> Step:
         NotYetError: the windows of some decisions are still open.
         LogError: the log holds no decision of that day, or is damaged.
     """
-    config = work.config
+    config, now = work.config, work.now()
+    over = datetime.datetime.combine(work.date, datetime.time(), datetime.UTC) + datetime.timedelta(days=1)
+    if now < over + datetime.timedelta(seconds=seconds("wait", config.wait)):
+        raise NotYetError(
+            f"The day {work.date} is not over: rewards of its decisions may still come",
+            remedy=f"Run it again when {config.wait} have passed since its end, which is at midnight UTC.",
+        )
     report = join(
         work.log,
         work.date,
@@ -39,17 +47,11 @@ def join_step(work: Work) -> Step:
         wait=config.wait,
         reward=config.reward,
         default=config.default,
-        watermark=work.now(),
+        watermark=now,
     )
-    if not report.final:
-        raise NotYetError(
-            f"The day {work.date} is not over: rewards of its decisions may still come",
-            count=report.held_back or None,
-            remedy=f"Run it again when {config.wait} have passed since its last decision.",
-        )
     counted = _count(work)
     gaps = sum(report.gaps.values())
-    said = [f"{report.written:,} decisions with {report.rewarded:,} rewards; {counted:,} of them by {work.production}."]
+    said = [f"{report.written:,} decisions with {report.rewarded:,} rewards; {counted:,} of them by {work.judged}."]
     if report.fallback:
         said.append(f"{report.fallback:,} decisions were fallbacks; they are neither learned from nor judged.")
     if gaps:
@@ -64,7 +66,7 @@ def join_step(work: Work) -> Step:
 
 def _count(work: Work) -> int:
     """Write what production decided on this day; how many decisions that is."""
-    scanner = production_rows(work.folders.joined(work.date), work.production)
+    scanner = production_rows(work.folders.joined(work.date), work.judged)
     target, rows = work.place / COUNTED, 0
     try:
         work.place.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def release_step(work: Work) -> Step:
             continue  # compared with what is no longer there
         if state.aliases.challenger is not None:
             return Step(name="release", said=[f"{attempt.name} has passed and waits for the canary to end."])
-        version = registry.register(work.gates.folder(attempt.name), why=f"Learned by the loop, {attempt.name}.").version
+        version = registry.register(work.gates_folder / attempt.name, why=f"Learned by the loop, {attempt.name}.").version
         staged = work.config.canary and state.aliases.production is not None
         share = work.config.stages[0].share if staged else 1.0
         registry.promote(version, why=f"{attempt.name} passed its gate. {attempt.why}", share=share)
@@ -81,6 +81,8 @@ def watch_step(work: Work) -> Step:
     current, previous = state.aliases.production, state.aliases.previous
     if not work.config.watch_days or current is None or previous is None:
         return Step(name="watch", said=["There is nothing to compare production with."])
+    if work.judged != current:
+        return Step(name="watch", said=["Production is new; it is watched from tomorrow on."])
     path = work.folders.root / WATCH
     watch = _read_watch(path)
     if watch is None or (watch.plan.current, watch.plan.previous) != (current, previous):

@@ -13,18 +13,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from jumar.logs import Log, read_log
-from jumar.loop.documents import Day, LoopConfig
+from jumar.loop.documents import LoopConfig
 from jumar.loop.folders import Folders
 from jumar.release import Attempt, Gates, Registry, RegistryRecord
 
 pc: Any = pyarrow.compute  # its functions are made at run time, which type checkers cannot see
-DAY = datetime.timedelta(days=1)
-BEFORE_ALL = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
 @dataclass(frozen=True)
@@ -32,23 +30,26 @@ class Work:
     """One day at work.
 
     Attributes:
-        registry, gates: which policies there are, and what judges them.
+        registry, gates: which policies there are, and what judges them; ``gates_folder`` is where the latter lie.
         log: folder of the decision log.
         folders: of the loop.
         config: how it is set up; ``config_path`` holds the ``[log]`` table, None for the usual place.
         date: of the decisions.
         now: the clock, in UTC.
+        judged: the production whose decisions of this day are counted; steps of the day may put another in its place.
         held: an audit blocks: nothing new is opened or promoted today.
     """
 
     registry: Registry
     gates: Gates
+    gates_folder: Path
     log: Path
     folders: Folders
     config: LoopConfig
     config_path: Path | None
     date: datetime.date
     now: Callable[[], datetime.datetime]
+    judged: str
     held: bool = False
 
     @cached_property
@@ -58,8 +59,8 @@ class Work:
 
     @property
     def production(self) -> str:
-        """What the log calls the policy that is judged now: a version, or the incumbent."""
-        return self.registry.state().aliases.production or self.config.incumbent
+        """What the log calls the policy that is in production now: a version, or the incumbent."""
+        return production_of(self.registry, self.config)
 
     @property
     def place(self) -> Path:
@@ -89,19 +90,21 @@ class Work:
     def days_of_production(self, most: int) -> list[datetime.date]:
         """The last days, this one among them, on which the same production as now was judged, the earliest first."""
         known = [date for date in self.folders.dates() if date <= self.date]
-        same = [date for date in known if (day := self._known(date)) and day.production == self.production]
-        return [date for date in same if self.folders.rows(date)][-most:]
-
-    def _known(self, date: datetime.date) -> Day | None:
-        return self.folders.read(date)
+        judged = {date: day.production for date in known if (day := self.folders.read(date))} | {self.date: self.judged}
+        return [date for date in known if judged[date] == self.production and self.folders.rows(date)][-most:]
 
     def share_that_day(self, version: str) -> float | None:
-        """Share of units that a version served as challenger on the date; None where it changed during the day."""
-        start = datetime.datetime.combine(self.date, datetime.time(), datetime.UTC)
-        before = [one for one in self.history if one.at <= start]
-        within = [one for one in self.history if start < one.at < start + DAY]
+        """Share of units that a version served on the date; None where it changed between two decisions."""
+        span = pc.min_max(pq.read_table(self.folders.joined(self.date), columns=["time"])["time"]).as_py()
+        before = [one for one in self.history if one.at <= span["min"]]
+        within = [one for one in self.history if span["min"] < one.at < span["max"]]
         shares = {_share_of(one, version) for one in (*before[-1:], *within)} or {0.0}
         return shares.pop() if len(shares) == 1 else None
+
+
+def production_of(registry: Registry, config: LoopConfig) -> str:
+    """What the log calls the policy in production: a version, or the incumbent where the registry has none."""
+    return registry.state().aliases.production or config.incumbent
 
 
 def _share_of(record: RegistryRecord, version: str) -> float:
@@ -115,7 +118,3 @@ def production_rows(path: Path, production: str) -> ds.Scanner:
     wanted = (ds.field("policy") == production) & ~ds.field("fallback")
     return ds.dataset(path, format="parquet").scanner(filter=wanted, batch_size=65_536)
 
-
-def column_names(path: Path) -> list[str]:
-    """Columns of a Parquet file."""
-    return pa.parquet.read_schema(path).names
