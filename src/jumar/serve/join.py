@@ -86,7 +86,6 @@ def join(
     place = Path(folder)
     rules = _rules(date, wait, reward, default, watermark, fallbacks, activation)
     target = Path(out) / f"date={_date(rules.day)}"
-    check_free(target, (LOG, LATE, UNKNOWN, REPORT))
     with (
         log_files(place, "decisions", rules.decision_days) as decisions,
         log_files(place, "rewards", rules.reward_days) as rewards,
@@ -97,6 +96,7 @@ def join(
                 f"'{folder}' holds no decision of {_date(rules.day)}",
                 remedy="Check the folder and the date; dates are in UTC.",
             )
+        check_free(target, (LOG, LATE, UNKNOWN, REPORT))
         try:
             return _Join(engine, rules, decisions, rewards).write(target)
         except duckdb.Error as error:
@@ -328,7 +328,7 @@ class _Join:
         schema = table.schema().to_pyarrow()
         with pq.ParquetWriter(path, schema.with_metadata(metadata or None), compression="zstd") as writer:
             waiting: list[pa.RecordBatch] = []
-            for batch in self.engine.to_pyarrow_batches(table, chunk_size=_ROWS):
+            for batch in self.engine.raw_sql(self.engine.compile(table)).to_arrow_reader(_ROWS):
                 waiting.append(batch)
                 while sum(one.num_rows for one in waiting) >= _ROWS:
                     whole = pa.Table.from_batches(waiting)
