@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import jumar
-from jumar import cli_gate, cli_join, cli_plan, cli_serve, cli_worlds, interrupts
+from jumar import cli_gate, cli_join, cli_plan, cli_registry, cli_serve, cli_worlds, interrupts
 from jumar.cli_flags import CLAIM_FLAGS, LOG_FLAGS, ClaimFlags, LogFlags
 from jumar.errors import JumarError
 
@@ -48,6 +48,12 @@ app.command(cli_gate.app, name="gate")
 app.command(cli_plan.plan)
 app.command(cli_serve.serve)
 app.command(cli_join.join)
+app.command(cli_registry.promote)
+app.command(cli_registry.rollback)
+app.command(cli_registry.abandon)
+app.command(cli_registry.history)
+app.command(cli_registry.show)
+app.command(cli_registry.mirror)
 app.command(cli_worlds.world)
 app.command(cli_worlds.collect)
 screen = Console(highlight=False, soft_wrap=False)

@@ -249,7 +249,7 @@ def test_values_that_are_no_numbers_and_units_that_are_missing(tmp_path: Path) -
 
 
 def test_metrics_whose_names_are_taken(tmp_path: Path) -> None:
-    metrics = {name: 1.0 for name in ("Age", "reward", "__x", "", "policy", "date", "tap", "TAP", "metric_age")}
+    metrics = dict.fromkeys(("Age", "reward", "__x", "", "policy", "date", "tap", "TAP", "metric_age"), 1.0)
     report, rows = joined(log(tmp_path, [decision("a")], [reward("a", 1, metrics=metrics)]))
     assert set(report.metrics) == set(metrics)
     columns = [name.lower() for name in rows[0]]

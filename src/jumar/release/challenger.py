@@ -223,7 +223,7 @@ class Gates:
         Raises:
             ReleaseError: the ledger, or a file of that challenger, was changed.
         """
-        ledger = self._store.known_ledger()
+        ledger = self.known_ledger()
         for row in reversed(ledger.rows if ledger else []):
             same = row.outcome == "passed" and row.policy_sha256 == policy_sha256
             if same and self.status(row.name).manifest.card_sha256 == card_sha256:
@@ -237,6 +237,14 @@ class Gates:
             ReleaseError: there is no ledger, or it was changed.
         """
         return self._store.ledger()
+
+    def known_ledger(self) -> Ledger | None:
+        """All attempts; None where no challenger was ever opened.
+
+        Raises:
+            ReleaseError: the ledger was changed.
+        """
+        return self._store.known_ledger()
 
     def close(self, name: str, *, why: str) -> Attempt:
         """Give up a challenger that is open. What it spent stays spent.

@@ -152,23 +152,24 @@ class RemoteFiles:
     _one_at_a_time = threading.Lock()
 
     def __init__(self, url: str) -> None:
-        self.place = url.rstrip("/")
+        self.place = without_password(url).rstrip("/")
         if "::" in url:
             raise ReleaseError(
-                f"'{url}' is an address behind another, which may show an older state than there is",
+                f"'{self.place}' is an address behind another, which may show an older state than there is",
                 remedy="Name the address itself.",
             )
         try:
             from fsspec.core import url_to_fs
         except ImportError as error:
             raise ReleaseError(
-                f"'{url}' needs fsspec, which is not installed", remedy="Install it with: pip install 'jumar[remote]'"
+                f"'{self.place}' needs fsspec, which is not installed",
+                remedy="Install it with: pip install 'jumar[remote]'",
             ) from error
         try:
-            self._system, root = url_to_fs(self.place)
+            self._system, root = url_to_fs(url)
         except (ImportError, ValueError) as error:
             raise ReleaseError(
-                f"'{url}' cannot be reached ({error})",
+                f"'{self.place}' cannot be reached ({error})",
                 remedy="Check the address, and install what fsspec needs for it, such as s3fs, gcsfs or adlfs.",
             ) from error
         self._root = str(root).rstrip("/")
@@ -220,15 +221,11 @@ class RemoteFiles:
         if not self.exclusive:
             return False
         name = f"probe-{secrets.token_hex(8)}"
+        first = self.create(name, b"first")
+        second = self.create(name, b"second")
         with self._told("written"):
-            self._put(name, b"first")
-            try:
-                self._put(name, b"second")
-                return False
-            except Exception:  # any complaint will do, if it left the first one alone
-                return self.read(name) == b"first"
-            finally:
-                self._system.rm_file(self._path(name))
+            self._system.rm_file(self._path(name))
+        return first and not second
 
     def _put(self, name: str, data: bytes) -> None:
         path = self._path(name)
@@ -255,6 +252,11 @@ class RemoteFiles:
             f"'{self.place}' cannot be {done} ({type(error).__name__}: {str(error)[:200]})",
             remedy="Check the address, the network and your credentials.",
         )
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown."""
+    return re.sub(r"://[^/@]*@", "://", url)
 
 
 def _protocols(system: AbstractFileSystem) -> set[str]:

@@ -332,12 +332,16 @@ class Registry:
                 remedy="Register the result folder of a certified run, let it pass as a challenger (jumar gate), or "
                 "promote it with --force and a reason that stays in the records for ever.",
             )
-        alpha = row.alpha if row is not None else 1.0 - found.confidence if found is not None and certified else None
+        alpha = None
+        if row is not None:
+            alpha = row.alpha
+        elif found is not None and certified:
+            alpha = round(1.0 - found.confidence, 15)
         return {
-            "forced": row is None and not certified,
+            "forced": alpha is None,
             "certificate_sha256": version.certificate_sha256 if certified else "",
             "attempt": "" if row is None else row.name,
-            "alpha": None if alpha is None else round(alpha, 15),
+            "alpha": alpha,
         }
 
     def _append(
