@@ -16,8 +16,10 @@ from typing import Literal
 import msgspec
 
 from jumar.errors import OptionError
+from jumar.logs import seconds
 from jumar.records import Record
-from jumar.release.canary_plan import STAGES, Stage
+from jumar.release.canary_plan import STAGES, CanaryMetric, CanaryPlan, Stage
+from jumar.release.canary_plan import checked as checked_stages
 from jumar.release.ledger import checked_budget
 
 FORMAT = 1
@@ -41,6 +43,7 @@ class LoopConfig(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
         least_rows: decisions that are learned from, at least.
         screening: confidence at which a learned policy is worth an attempt of the ledger.
         learner: as ``jumar improve`` takes it.
+        exploration: share of its decisions that a learned policy spreads evenly over the actions; None for a tenth.
         judge_days: days after which a challenger probably passes if it is as good as it looked; it is retired after
             twice as many.
         canary: whether a passed challenger first serves a share of the units.
@@ -67,6 +70,7 @@ class LoopConfig(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     least_rows: int = 10_000
     screening: float = 0.9
     learner: Literal["one-step", "direct"] = "one-step"
+    exploration: float | None = None
     judge_days: int = 14
     canary: bool = True
     stages: list[Stage] = msgspec.field(default_factory=lambda: list(STAGES))
@@ -123,6 +127,11 @@ class Day(Record, frozen=True, kw_only=True):
         return [step.name for step in self.steps] == list(STEPS)
 
     @property
+    def held(self) -> bool:
+        """Whether an audit blocks: its decisions are neither learned from nor judged by."""
+        return any(step.name == "audit" and step.attention for step in self.steps)
+
+    @property
     def attention(self) -> bool:
         """Whether a person should look."""
         return any(step.attention for step in self.steps)
@@ -165,6 +174,7 @@ def checked(config: LoopConfig) -> LoopConfig:
         OptionError: one is not.
     """
     checked_budget(config.confidence, config.attempts)
+    seconds("wait", config.wait)
     ranges = {
         "every": (config.every, 1, 366),
         "window": (config.window, 1, 3_660),
@@ -184,6 +194,19 @@ def checked(config: LoopConfig) -> LoopConfig:
             example=(config.screening, config.alpha, config.default),
             remedy="See docs/loop.md.",
         )
-    if not config.stages:
-        raise OptionError("A canary has at least one stage", remedy="Say canary = false to do without one.")
+    if config.exploration is not None and not 0.0 <= config.exploration <= 0.5:
+        raise OptionError(
+            "exploration of [loop] lies between 0 and 0.5", example=config.exploration, remedy="Try exploration = 0.2."
+        )
+    checked_stages(
+        CanaryPlan(
+            salt="any",
+            production="one",
+            challenger="another",
+            metrics=[CanaryMetric(name="reward")],
+            stages=config.stages,
+            watch=None,
+            alpha=config.alpha,
+        )
+    )
     return config
