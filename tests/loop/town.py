@@ -7,7 +7,6 @@ mostly takes "a". Gains are so large that a few hundred decisions certify them.
 from __future__ import annotations
 
 import datetime
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +62,10 @@ class Town:
     @property
     def log(self) -> Path:
         return self.root / "log"
+
+    @staticmethod
+    def date(day: int) -> datetime.date:
+        return date_of(day)
 
     def registry(self, day: int) -> Registry:
         return Registry(self.registry_folder, now=lambda: morning(day))
@@ -146,9 +149,3 @@ def reward(log: Path, day: int, contexts: pa.Table, rng: np.random.Generator) ->
     journal = Journal(log, writer="rewards")
     journal.append("rewards", batch).result()
     journal.close()
-
-
-def steps_of(history: list[Day]) -> dict[str, list[str]]:
-    """What the days say, by step."""
-    steps = list(itertools.chain.from_iterable(day.steps for day in history))
-    return {name: [" ".join(one.said) for one in steps if one.name == name] for name in {one.name for one in steps}}

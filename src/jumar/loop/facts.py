@@ -60,7 +60,10 @@ def join_step(work: Work) -> Step:
     figures = {name: float(getattr(report, name)) for name in named}
     late = {"rewards_late": float(report.rewards_late), "rewards_unknown": float(report.rewards_unknown)}
     return Step(
-        name="join", said=said, attention=gaps > 0, figures=figures | late | {"counted": counted, "gaps": float(gaps)}
+        name="join",
+        said=said,
+        attention=gaps > 0,
+        figures=figures | late | {"counted": float(counted), "gaps": float(gaps)},
     )
 
 
