@@ -52,9 +52,8 @@ def print_year(year: Year) -> None:
         days = year.days[first : first + MONTH]
         now, served, best = (sum(getattr(one, name) for one in days) / len(days) for name in
                              ("incumbent", "served", "best"))  # fmt: skip
-        print(
-            f"{first:3}–{first + len(days) - 1:3}   {now:10.4f} {served:8.4f} {best:8.4f}   {_share(now, served, best)}"
-        )
+        span = f"{first:3}–{first + len(days) - 1:3}"
+        print(f"{span}   {now:10.4f} {served:8.4f} {best:8.4f}   {_share(now, served, best)}")
     for one in year.releases:
         print(f"day {one.day:3}: {one.version} for {one.replaced}, true gain {one.gain:+.5f} ± {one.error:.5f}")
 

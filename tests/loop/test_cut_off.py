@@ -20,6 +20,7 @@ from jumar.release.canary_state import Canary
 from .town import Town, date_of
 
 MakeTown = Callable[[int], Town]
+SEALS = ("token", "previous_sha256", "record_sha256")
 CALLS = ("replace", "rename", "link", "fsync", "unlink", "remove", "mkdir", "rmdir", "chmod")
 
 

@@ -176,9 +176,9 @@ def test_a_day_without_decisions_says_so(town: MakeTown) -> None:
 def test_days_come_in_order(town: MakeTown) -> None:
     """A later day makes earlier ones impossible; missed ones are known, and come first."""
     mine = town(7)
+    elsewhere = Loop(mine.registry_folder, mine.log, folder=mine.root / "elsewhere", config=quiet(CONFIG))
+    elsewhere.run(date_of(5))
     with pytest.raises(ReleaseError, match="The day 2025-03-08 was run already"):
-        elsewhere = Loop(mine.registry_folder, mine.log, folder=mine.root / "elsewhere", config=quiet(CONFIG))
-        elsewhere.run(date_of(5))
         elsewhere.run(date_of(4))
     mine.decide(7)
     mine.decide(8)
