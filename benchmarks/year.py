@@ -1,9 +1,9 @@
 """A year of the second loop on the founding world with drift in it: value, releases, refusals, rollbacks, seconds.
 
-Every day some 20,000 decisions are made, logged, joined with their rewards, audited and judged; what is learned is let in by
-gate and canary, and watched. Prints the months, and figures beside their targets; `--out` keeps days and releases as CSV,
-everything as JSON, and a plot. `--days 30 --rows 4000` is a quick look; `--seeds 0 1 2` runs several years, `--jobs` at
-once; `--control` lets in whatever looked better, without a gate, which must let worse policies in.
+Every day some 20,000 decisions are made, logged, joined with their rewards, audited and judged; what is learned is let
+in by gate and canary, and watched. Prints the months, and figures beside their targets; `--out` keeps days and releases
+as CSV, everything as JSON, and a plot. `--days 30 --rows 4000` is a quick look; `--seeds 0 1 2` runs several years,
+`--jobs` at once; `--control` lets in whatever looked better, without a gate, which must let worse policies in.
 """
 
 from __future__ import annotations
