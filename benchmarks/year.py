@@ -92,9 +92,18 @@ def targets(years: list[Year], options: argparse.Namespace) -> list[Row]:
         Row("attempts of the ledger", ledger),
         Row("seconds of the longest year", f"{seconds:.0f}", "≤ 1,200, two quiet cores" if whole else "",
             seconds <= 1_200 if whole and options.jobs == 1 and options.rows <= 20_000 else None),
+        Row("CPU seconds of the loop by step", _steps(years)),
         Row("CPU seconds a day", f"{busy:.2f}, {sum(d.loop_seconds for d in days) / len(days):.2f} of them the loop"),
     ]  # fmt: skip
     return rows
+
+
+def _steps(years: list[Year]) -> str:
+    total: dict[str, float] = {}
+    for year in years:
+        for name, seconds in year.steps.items():
+            total[name] = total.get(name, 0.0) + seconds
+    return ", ".join(f"{name} {seconds:.0f}" for name, seconds in total.items())
 
 
 def _beyond(years: list[Year]) -> str:
