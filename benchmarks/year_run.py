@@ -107,11 +107,12 @@ class Release:
 
 @dataclass
 class Year:
-    """Everything that was found; ``steps`` are CPU seconds of the loop by step."""
+    """Everything that was found; ``turn``: when people turned; ``steps``: CPU seconds of the loop by step."""
 
     seed: int
     rows: int
     control: bool
+    turn: int = 0
     days: list[Lived] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     attempts: dict[str, int] = field(default_factory=dict)
@@ -146,7 +147,7 @@ class Run:
             config = LoopConfig(wait="1s", least_rows=10**12, window=config.window, watch_days=0)
         self.loop = Loop(self.root / "registry", self.root / "log", config=config, now=lambda: self.clock)
         self.rng = np.random.default_rng(seed)
-        self.year = Year(seed, rows, control)
+        self.year = Year(seed, rows, control, turn)
         self._week: tuple[int, pa.Table] | None = None
 
     def live(self, days: int, told: Callable[[Lived, Day], None]) -> Year:
