@@ -136,14 +136,14 @@ def reward(log: Path, day: int, contexts: pa.Table, rng: np.random.Generator) ->
     right, takes_b = (pc.equal(rows["segment"], "right").to_numpy(), pc.equal(rows["action"], "b").to_numpy())
     good = (right == takes_b) != (day >= TURN)
     came = rng.random(rows.num_rows) < np.where(good, GOOD, BAD)
-    some = rows.filter(pa.array(came)).combine_chunks()
+    some = rows.filter(pa.array(came))
     n = some.num_rows
     batch = pa.record_batch(
         [
-            some["decision_id"].chunk(0),
+            some["decision_id"].combine_chunks(),
             pa.nulls(n, pa.string()),
             pa.array(np.ones(n)),
-            some["time"].chunk(0),
+            some["time"].combine_chunks(),
             pa.nulls(n, REWARDS.field("metrics").type),
         ],
         schema=REWARDS,
