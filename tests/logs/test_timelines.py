@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 import jumar
 from jumar.errors import LogError, OptionError
-from jumar.logs import Log, Timeline, timeline_of
+from jumar.logs import Log, Timeline, asked_timeline, timeline_of
 
 DAY = 86_400
 NAN = float("nan")
@@ -158,6 +158,22 @@ def test_durations():
     assert timeline_of(0.9, "decision").per is None
     assert timeline_of(0.9, "day").horizon == "day"
     assert timeline_of(0.9, "36h").horizon == "129600 seconds"
+
+
+@pytest.mark.parametrize("asked", [(0.9,), (0.95, "day"), (0.5, "36h", "7d"), (0.0, 90.5, "week"), (1 / 3, None, 1e9)])
+def test_flags_ask_for_the_same_timeline(asked: tuple[Any, ...]):
+    words = dict(zip(("discount", "per", "gap"), asked, strict=False))
+    timeline = timeline_of(**words)
+    given = timeline.flags.split()
+    found: dict[str, Any] = {flag.removeprefix("--"): word for flag, word in zip(given[::2], given[1::2], strict=True)}
+    assert asked_timeline(**found | {"discount": float(found["discount"])}) == timeline
+
+
+def test_times_without_a_discount_are_none():
+    assert asked_timeline(None) is None
+    for words in ({"per": "day"}, {"gap": "7d"}):
+        with pytest.raises(OptionError, match="needs a discount"):
+            asked_timeline(None, **words)
 
 
 def test_without_units_or_time_there_are_no_timelines():

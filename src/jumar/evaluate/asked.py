@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from jumar.errors import OptionError
+from jumar.errors import LogError, OptionError
 from jumar.evaluate.claims import Claim
+from jumar.evaluate.sequences.footing import Footing
 from jumar.logs import Log, Metric
+from jumar.logs.timelines import check_timeline
 
 Known: TypeAlias = tuple[int, Metric]  # a metric of the log and its place among them
 
@@ -114,13 +116,28 @@ def claims_on(log: Log, asked: Asked) -> list[Claim]:
     return claims
 
 
-def sequence_claims(log: Log, asked: Asked, cap: float) -> list[Claim]:
+def check_followed(log: Log) -> None:
+    """Refuses a log that nothing can be claimed about along timelines.
+
+    Raises:
+        LogError: the log has no units, no time, or no propensities.
+    """
+    check_timeline(log.schema)
+    if not log.schema.has_propensities:
+        raise LogError(
+            "A discounted return can only be certified with logged propensities: along a timeline they multiply",
+            remedy="Log the probability of each decision, or leave the discount out.",
+        )
+
+
+def sequence_claims(log: Log, asked: Asked, footing: Footing, cap: float) -> list[Claim]:
     """Claims about what follows on timelines; the first is the paired gain in returns.
 
     Args:
         log: whose reward they speak of.
         asked: the user's words: of a margin or a gain, and nothing else.
-        cap: the most that a unit counts, in rewards on [0, 1].
+        footing: what rewards count from.
+        cap: the most that a unit counts, in rewards on the footing.
 
     Raises:
         OptionError: a guardrail, a cost or a budget is asked for, or a share is out of range.
@@ -132,17 +149,12 @@ def sequence_claims(log: Log, asked: Asked, cap: float) -> list[Claim]:
             remedy="Put costs into the reward, or leave the discount out.",
         )
     margin = claims_on(log, asked)[-1].margin
-    if margin and log.schema.reward_low:
-        raise OptionError(
-            "A margin or a gain is a share of what production brings, and these rewards do not begin at 0",
-            example=log.schema.reward_low,
-            remedy="Ask for none, or move the column so that its range begins at 0.",
-        )
-    name, high = str(log.schema.roles.reward), cap * (log.schema.reward_high - log.schema.reward_low)
-    claims = [Claim(kind="return", metric=name, high=high, required=margin <= 0)]
+    low = -footing.above * footing.width
+    value: dict[str, Any] = {"metric": str(log.schema.roles.reward), "low": low, "high": low + cap * footing.width}
+    claims = [Claim(kind="return", **value, required=margin <= 0)]
     if margin:
-        claims.append(Claim(kind="return", metric=name, high=high, margin=margin))
-    return [*claims, Claim(kind="deviation", metric=name, high=high, required=False)]
+        claims.append(Claim(kind="return", **value, margin=margin))
+    return [*claims, Claim(kind="deviation", **value, required=False)]
 
 
 def _metric_claim(text: str, known: Mapping[str, Known]) -> Claim:

@@ -23,12 +23,15 @@ are averages over units; ``sequences.variables`` has theirs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jumar.evaluate.capital import Floats, GateError
+from jumar.evaluate.sequences.footing import Footing
+from jumar.evaluate.sequences.returns import capped_rewards
 from jumar.evaluate.sequences.variables import episode_variable, single_deviation_variable
 from jumar.records import Record
 
@@ -46,7 +49,7 @@ class Claim(Record, frozen=True, kw_only=True):
         margin: how much worse than production it may be, as a share of production's average; negative: how much better
             it must be.
         low, high: declared bounds of the metric, in its own units; for costs 0 and the greatest cost of an action; for
-            returns 0 and the most that a unit counts, in rewards above their lower bound.
+            returns the most that a unit counts, and what the variable calls 0, see ``sequences.footing``.
         costs: [actions] cost of each action, in units of ``high``; empty for "value" and "metric".
         most: greatest average cost per decision, in its own units; only of a budget.
         column: position of the metric among the log's metrics; −1 for none.
@@ -118,14 +121,18 @@ class Claim(Record, frozen=True, kw_only=True):
             if self._one_action:
                 return f"The policy takes '{self._one_action}' {less} often than production."
             return f"The policy's average cost of {self.metric} is {less} than production's."
-        average = f"The policy's average {self.metric} per {'unit, discounted,' if self.sequential else 'decision'}"
-        if self.kind == "deviation":
-            average = f"With a single deviation from production, the average {self.metric} per unit, discounted,"
+        average = f"The policy's average {self.metric} per decision"
+        if self.sequential:
+            whose = "With a single deviation from production, the" if self.kind == "deviation" else "The policy's"
+            average = f"{whose} average {self.metric} per unit, discounted and of no unit more than {self.high:.4g},"
         if self.margin == 0:
             return f"{average} is not {'below' if self.better == 'higher' else 'above'} production's."
         if self.better == "higher":
             return f"{average} is at least {100 * (1 - self.margin):.6g}% of production's."
         return f"{average} is at most {100 * (1 + self.margin):.6g}% of production's."
+
+
+AT_ZERO = Footing()
 
 
 @dataclass(frozen=True)
@@ -135,14 +142,28 @@ class UnitRows:
     Attributes:
         starts: [units] first row of each.
         discount: [rows] in [0, 1] of what the unit's next row brings; 0 after an end, anything on last rows.
-        cap: the most that a unit counts, in rewards on [0, 1].
+        cap: the most that a unit counts, in rewards on the footing.
         most_per_unit: decisions of a unit that count.
+        tied: [rows] whether a row was made at the same moment as the row before it, in the same unit; None: none.
+        footing: what rewards count from.
     """
 
     starts: NDArray[np.int64]
     discount: Floats
     cap: float
     most_per_unit: int
+    tied: NDArray[np.bool_] | None = None
+    footing: Footing = AT_ZERO
+
+    @cached_property
+    def closing(self) -> Floats | None:
+        """[units] what is paid behind last rows."""
+        return self.footing.closing(self.discount, self.starts)
+
+    def brought(self, reward: Floats) -> float:
+        """Sum over units of what counts, in shares of the cap, from rewards [rows] on their declared range."""
+        given = self.footing.rewards(reward), self.discount, self.starts
+        return float(capped_rewards(*given, cap=self.cap, closing=self.closing).sum()) / self.cap
 
 
 @dataclass(frozen=True)
@@ -220,8 +241,8 @@ def per_unit(claim: Claim, rows: ClaimRows) -> Floats:
     units = rows.units
     if units is None:
         raise GateError("returns need rows of whole units", remedy="Pass unit= and discount= with every batch.")
-    given = (rows.weight, rows.reward, units.discount, units.starts)
+    given = (rows.weight, units.footing.rewards(rows.reward), units.discount, units.starts)
+    counted: dict[str, Any] = {"cap": units.cap, "margin": claim.margin, "tied": units.tied, "closing": units.closing}
     if claim.kind == "deviation":
-        most = units.most_per_unit
-        return single_deviation_variable(*given, cap=units.cap, most_per_unit=most, margin=claim.margin)
-    return episode_variable(*given, cap=units.cap, margin=claim.margin)
+        return single_deviation_variable(*given, most_per_unit=units.most_per_unit, **counted)
+    return episode_variable(*given, **counted)

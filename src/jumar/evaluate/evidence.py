@@ -22,7 +22,6 @@ from jumar.evaluate.certificate import ClaimResult
 from jumar.evaluate.claims import Claim, ClaimRows, good, per_unit, slack, variable
 from jumar.evaluate.plan import GatePlan, pessimistic
 from jumar.evaluate.robust import robust_variable
-from jumar.evaluate.sequences.returns import capped_rewards
 from jumar.evaluate.star import aimed_at, combined, combined_lower_bound, default_star, passes
 from jumar.evaluate.wagers import ClaimPlan
 
@@ -169,8 +168,8 @@ class ClaimEvidence:
             self.star.update(y, rng)
         units = rows.units
         assert units is not None
-        brought = capped_rewards(rows.reward, units.discount, units.starts, cap=units.cap).sum() / units.cap
-        self.brought += float(brought)
+        brought = units.brought(rows.reward)
+        self.brought += brought
         self.sums += y.sum(axis=0)
         self.moved += y.sum(axis=0) - self.claim.margin * brought
         self.rows += y.shape[0]

@@ -83,6 +83,21 @@ class TimelineCounts(Record, frozen=True, kw_only=True):
         return said
 
 
+def asked_timeline(
+    discount: float | None, per: str | float | None = None, gap: str | float | None = None
+) -> Timeline | None:
+    """The timeline that is asked for; None where every decision counts by itself.
+
+    Raises:
+        OptionError: see ``timeline_of``; or a time to count by without a discount.
+    """
+    if discount is not None:
+        return timeline_of(discount, per, gap)
+    if per is not None or gap is not None:
+        raise OptionError("A time to count by needs a discount", remedy="Add for example --discount 0.95.")
+    return None
+
+
 def timeline_of(discount: float, per: str | float | None = None, gap: str | float | None = None) -> Timeline:
     """A timeline from words.
 

@@ -343,9 +343,6 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_every_field_of_the_report_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "decision-log.md").read_text()
     table = page.partition("### `_report.json`")[2].partition("\n## ")[0]
-    told = [
-        name
-        for line in table.splitlines()[4:]
-        for name in re.findall(r"`(\w+)`", line.split("|")[1:2][0] if line else "")
-    ]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    told = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
     assert sorted(told) == sorted(JoinReport.__struct_fields__)

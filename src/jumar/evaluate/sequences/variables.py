@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from jumar.evaluate.capital import Floats, GateError
 from jumar.evaluate.sequences.episodes import (
@@ -32,7 +32,7 @@ from jumar.evaluate.sequences.episodes import (
     sums_by_episode,
     sums_to_go,
 )
-from jumar.evaluate.sequences.returns import checked_cap, products_to_date, rewards_under
+from jumar.evaluate.sequences.returns import checked_cap, drawn_together, products_to_date, rewards_under
 
 LARGEST_PRODUCT = 2.0**40  # its square is still a number; nobody sees the 10^12 episodes that would need a larger one
 _LEAST_BOUND = 1e-9
@@ -61,6 +61,8 @@ def episode_variable(
     cap: float,
     margin: float = 0.0,
     most: float = LARGEST_PRODUCT,
+    tied: ArrayLike | None = None,
+    closing: ArrayLike | None = None,
 ) -> Floats:
     """D = Σ_t (ρ_{0:t} − 1 + m)·c_t/cap of whole episodes, for policies that decide at every step.
 
@@ -74,6 +76,9 @@ def episode_variable(
         cap: the declared most that an episode counts, in discounted rewards. V is the mean of the capped return.
         margin: m, the share of production's value that may be lost; negative: that must be gained.
         most: larger products ρ are cut to this, which only lowers D.
+        tied: [rows] whether a row was made at the same moment as the row before it, in the same episode: whatever one
+            of them brings is weighed by the actions of all, as nobody knows which came first.
+        closing: [units] paid behind each last row, already discounted to the first, at least 0.
 
     Returns:
         [units] or [units, K], at least −``variable_bound(margin)``; its mean is (V(π) − (1 − m)·V(μ))/cap, or less
@@ -87,7 +92,8 @@ def episode_variable(
     if not 1.0 <= most < math.inf:
         raise GateError("products of weights are cut at 1 or above", example=most, remedy="Leave it at its default.")
     w, r, gamma, episodes = _rows(weight, reward, discount, starts)
-    share = rewards_under(cap, r, gamma, episodes) / cap
+    share = rewards_under(cap, r, gamma, episodes, closing) / cap
+    w = drawn_together(w, checked_ties(tied, episodes))
 
     def of(one: Floats) -> Floats:
         return sums_by_episode((products_to_date(one, episodes, most) - (1.0 - margin)) * share, episodes)
@@ -105,6 +111,8 @@ def single_deviation_variable(
     most_per_unit: int,
     counted_from: Literal["start", "decision"] = "start",
     margin: float = 0.0,
+    tied: ArrayLike | None = None,
+    closing: ArrayLike | None = None,
 ) -> Floats:
     """D of a policy that follows production but for one decision: one weight, however long the episode.
 
@@ -121,6 +129,7 @@ def single_deviation_variable(
             "decision": the mean over the drawn decision of the capped return from there on, discounted to it, 0 where
             it is not reached; for long units in which late decisions matter as much as early ones.
         margin: m, the share of production's V that may be lost; negative: that must be gained.
+        tied, closing: as in ``episode_variable``; what was made at one moment counts for each decision of it.
 
     Returns:
         [units] or [units, K], at least −``variable_bound(margin)``; its mean is (V(π) − (1 − m)·V(μ))/cap, or less
@@ -139,10 +148,12 @@ def single_deviation_variable(
     w, r, gamma, episodes = _rows(weight, reward, discount, starts)
     drawn = episodes.position < most_per_unit
     if counted_from == "start":
-        share = rewards_under(cap, r, gamma, episodes) / cap
-        rest = np.where(drawn, sums_to_go(share, None, episodes), 0.0)
+        share = rewards_under(cap, r, gamma, episodes, closing) / cap
+        rest = np.where(drawn, sums_to_go(share, None, episodes)[since(checked_ties(tied, episodes), episodes)], 0.0)
         now = sums_by_episode(share, episodes)
     elif counted_from == "decision":
+        if tied is not None or closing is not None:
+            raise GateError("ties, and what is paid behind the end, count from the start", remedy="Use 'start'.")
         rest = np.where(drawn, np.minimum(sums_to_go(r, gamma, episodes) / checked_cap(cap), 1.0), 0.0)
         now = sums_by_episode(rest, episodes) / most_per_unit
     else:
@@ -152,6 +163,30 @@ def single_deviation_variable(
         return sums_by_episode((one - 1.0) * rest, episodes) / most_per_unit + margin * now
 
     return of(w) if w.ndim == 1 else _columns(of, w, episodes.units)
+
+
+def checked_ties(tied: ArrayLike | None, episodes: Episodes) -> NDArray[np.bool_] | None:
+    """[rows] bool, False on first rows.
+
+    Raises:
+        GateError: another shape, or an episode whose first row is tied to a row of another one.
+    """
+    if tied is None:
+        return None
+    found = np.asarray(tied, dtype=bool)
+    if found.shape != (episodes.rows,) or found[episodes.starts].any():
+        raise GateError(
+            "ties must say of every row whether it was made at the moment of the row before, in the same episode",
+            example=found.shape,
+            remedy="Compare each row's time with that of the row before; first rows are never tied.",
+        )
+    return found
+
+
+def since(tied: NDArray[np.bool_] | None, episodes: Episodes) -> NDArray[np.int64]:
+    """[rows] index of the first row that was made at the same moment."""
+    rows = np.arange(episodes.rows)
+    return rows if tied is None else np.maximum.accumulate(np.where(tied, 0, rows))
 
 
 def mixture_gain(gain: float, share: ArrayLike, *, most_per_unit: int, production: float) -> Floats:
