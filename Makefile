@@ -37,6 +37,7 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/reengagement.py
 	$(BIN)/python benchmarks/environments.py
 	$(BIN)/python benchmarks/timelines.py
+	$(BIN)/python benchmarks/canary.py
 
 # False releases, a year, power, audits, speed: thirty minutes on two cores; then the documents quote what was measured.
 bench-gate: $(VENV)/dev

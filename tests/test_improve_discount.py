@@ -53,6 +53,12 @@ def table_of(units: int, seed: int = 0, *, matters: bool = True) -> pa.Table:
     )
 
 
+def some_units(table: pa.Table) -> pa.Table:
+    """All days of the first 2,000 units."""
+    unit: Any = table["unit"]
+    return table.filter(pa.array(unit.to_numpy() < 2_000))
+
+
 def value_of(grab_by_day: np.ndarray) -> float:
     """Expected rewards of a unit, undiscounted, from P(grab) on each day while fresh; tired ones are grabbed."""
     fresh, total = 1.0, 0.0
@@ -102,6 +108,28 @@ def test_what_pays_in_the_long_run_is_certified(result: Improvement):
     assert result.plan.return_cap == pytest.approx(3.0, abs=0.1)
 
 
+def test_guardrails_count_what_a_unit_adds_up_to(table: pa.Table):
+    """The policy grabs less: complaints fall, smiles do too, and only the first may be promised not to get worse."""
+    rng, grab = np.random.default_rng(3), np.asarray(table["action"]) == "grab"
+    for name, rates in {"complaints": (0.1, 0.7), "smiles": (0.1, 0.9)}.items():
+        table = table.append_column(name, pa.array((rng.random(len(grab)) < np.where(grab, *rates[::-1])) * 1.0))
+    log = jumar.read_log(table, end="end", metrics=("complaints", "smiles:0..2"))
+    found = jumar.improve(
+        log, **SMALL, guardrail=("complaints:lower:margin=0.2", "smiles:higher:margin=0.5")
+    ).certificate
+    assert found.verdict == "certified", found.reasons
+    complaints, smiles = found.guardrails
+    assert (complaints.kind, complaints.better, complaints.verdict) == ("metric_return", "lower", "passed")
+    for one in (complaints, smiles):
+        values = np.asarray(table[one.metric]) * 0.99 ** np.asarray(table["day"])
+        assert one.production == pytest.approx(values.sum() / 8_000, rel=0.05)
+        assert one.change < 0
+    assert any("Of what a unit's complaints adds up to" in one for one in found.assumptions)
+    refused = jumar.improve(log, **SMALL, guardrail="smiles:higher").certificate
+    assert refused.verdict == "refused"
+    assert any("average smiles per unit, discounted" in reason for reason in refused.reasons)
+
+
 def test_who_looks_at_today_alone_learns_the_opposite(table: pa.Table, result: Improvement):
     today = improve(table, discount=None)
     assert today.certificate.timeline is None
@@ -135,8 +163,9 @@ def test_where_actions_change_nothing_it_is_refused_and_a_canary_is_asked_for(tm
     assert cli.main(["plan", *command.replace("LOG", str(path)).split(), "--end", "end"]) == cli.CERTIFIED
 
 
-def test_a_learner_that_bootstraps_is_gated_alike(table: pa.Table):
-    found = improve(table, learner="iql", members=1)
+@pytest.mark.parametrize("learner", ["iql", "direct"])
+def test_other_learners_are_gated_alike(table: pa.Table, learner: Any):
+    found = improve(table, learner=learner, members=1)
     assert found.certificate.verdict == "certified", found.certificate.reasons
     assert value_of(grabs(found)) > value_of(np.full(DAYS, GRAB))
 
@@ -161,9 +190,9 @@ def test_on_the_command_line(table: pa.Table, tmp_path: Path, capsys: pytest.Cap
         ({"per": "fortnight"}, "takes a time"),
         ({"discount": None, "per": "day"}, "needs a discount"),
         ({"discount": None, "learner": "cql"}, "takes a discount"),
-        ({"learner": "direct"}, "does not look ahead"),
-        ({"budget": "grab=0.5"}, "only the reward itself"),
-        ({"reduce": ["grab=0.1"]}, "only the reward itself"),
+        ({"budget": "grab=0.5"}, "no reductions or budgets"),
+        ({"reduce": ["grab=0.1"]}, "no reductions or budgets"),
+        ({"guardrail": "complaints:lower"}, "not among the metrics"),
     ],
 )
 def test_what_cannot_be_asked(table: pa.Table, asked: dict[str, Any], words: str):
@@ -214,9 +243,9 @@ def test_a_plan_measures_how_far_the_policy_strays(table: pa.Table, result: Impr
 
 def test_rewards_that_are_all_alike_still_tell_long_from_short(table: pa.Table):
     place = table.schema.get_field_index("reward")
-    alike = table.set_column(place, "reward", pa.array(np.ones(len(table)))).slice(0, 6_000)
+    alike = some_units(table.set_column(place, "reward", pa.array(np.ones(len(table)))))
     assert "nothing can be better" in " ".join(improve(alike, discount=None).certificate.reasons)
-    # Every unit has one decision here, so no policy can change anything; but that takes a gate to say.
+    # Every unit has three decisions, so no policy can change anything; but that takes a gate to say.
     certificate = improve(alike).certificate
     assert certificate.verdict == "refused"
     assert certificate.pieces > 0
@@ -238,8 +267,15 @@ def test_rewards_below_zero_are_certified_in_their_own_units(table: pa.Table):
 
 
 def test_what_was_found_on_timelines_is_said(table: pa.Table):
-    certificate = improve(table.drop_columns(["end"]).slice(0, 6_000), end=None, discount=0.9).certificate
-    assert any("are open: the log ends" in reason for reason in certificate.reasons)
+    certificate = improve(some_units(table.drop_columns(["end"])), end=None, discount=0.9).certificate
+    assert any("Open decisions: 2,000 of 6,000" in reason for reason in certificate.reasons)
+
+
+def test_nothing_is_learned_where_nothing_is_known_of_what_follows(table: pa.Table):
+    first = table.slice(0, 6_000)  # one decision of each unit, none of them flagged
+    certificate = improve(first).certificate
+    assert (certificate.verdict, certificate.pieces) == ("refused", 0)
+    assert any("does not say what followed any decision" in reason for reason in certificate.reasons)
 
 
 def test_arms_that_are_kept_are_refused_along_timelines():

@@ -16,8 +16,8 @@ import pytest
 
 import jumar
 from jumar import cli
-from jumar.evaluate.planning.plan_log import GainPlan, plan, rows_per_day
-from jumar.evaluate.planning.tallies import TRAIN, measured, tally_of
+from jumar.evaluate.planning.plan_log import GainPlan, plan
+from jumar.evaluate.planning.tallies import TRAIN, measured, rows_per_day, tally_of
 from jumar.logs import Log
 from jumar.policy import load_policy
 

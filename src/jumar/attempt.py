@@ -98,6 +98,7 @@ class Horizon:
         timeline: the discount, and what ends an episode.
         footing: what rewards count from.
         cap: the most that a unit counts, in rewards on the footing: more than that is rare on TRAIN, and worth little.
+        metric_caps: the same for each metric of the log, in metrics on [0, 1].
         beyond: share of what units of TRAIN brought that lies beyond the cap.
         later: share of their decisions that do not count: after the first episode, or after a unit's first so many.
         counts: ends, open decisions and disorder on the timelines.
@@ -106,6 +107,7 @@ class Horizon:
     timeline: Timeline
     footing: Footing
     cap: float
+    metric_caps: tuple[float, ...]
     beyond: float
     later: float
     counts: TimelineCounts
@@ -122,15 +124,16 @@ class Horizon:
 
 
 def horizon_of(log: Log, timeline: Timeline, most_per_unit: int) -> Horizon:
-    """The cap on what a unit counts, from units of TRAIN.
+    """The caps on what a unit counts, from units of TRAIN.
 
     Raises:
         LogError: the log has no units, no time, or no propensities.
     """
     check_followed(log)
     footing = Footing.of(log.schema.reward_low, log.schema.reward_high, timeline, most_per_unit)
-    found, rows, counted = [np.zeros(0)], 0, 0
-    columns = ["__hash", "__reward", "__discount", PLACE]
+    metrics = log.metric_columns
+    found, beside, rows, counted = [np.zeros(0)], [np.zeros((0, len(metrics)))], 0, 0
+    columns = ["__hash", "__reward", "__discount", PLACE, *metrics]
     for batch in log.batches("validate", columns=columns, by_unit=True, timeline=timeline):
         rows += batch.num_rows
         kept = np.flatnonzero(np.asarray(batch.column(PLACE)) < most_per_unit)
@@ -142,12 +145,16 @@ def horizon_of(log: Log, timeline: Timeline, most_per_unit: int) -> Horizon:
         brought = returns_to_go(footing.rewards(reward), discount, starts)[starts]
         closing = footing.closing(discount, starts)
         found.append(brought if closing is None else brought + closing)
+        if metrics:
+            values = (np.asarray(batch.column(name))[kept] for name in metrics)
+            beside.append(np.stack([returns_to_go(one, discount, starts)[starts] for one in values], axis=1))
         counted += int(np.count_nonzero(cumulative_discount(discount, starts) > 0))
     returns = np.concatenate(found)
     cap = cap_of(returns, footing.above)
     beyond = np.maximum(returns - cap, 0.0).sum() / max(np.abs(returns - footing.above).sum(), 1e-300)
     later = 1.0 - counted / max(rows, 1)
-    return Horizon(timeline, footing, cap, float(beyond), later, log.timeline_counts(timeline))
+    others = tuple(cap_of(one) for one in np.concatenate(beside).T)
+    return Horizon(timeline, footing, cap, others, float(beyond), later, log.timeline_counts(timeline))
 
 
 def counting_units(log: Log, findings: Sequence[Finding]) -> Counting:
@@ -165,18 +172,28 @@ def counting_units(log: Log, findings: Sequence[Finding]) -> Counting:
     return Counting(most, sizes.count, kept, not drifts, note)
 
 
-def tied_together(findings: Sequence[Finding]) -> list[str]:
-    """Why a log cannot be judged along timelines: products of weights need fresh draws, and rewards that are over.
+def not_along_timelines(findings: Sequence[Finding], counts: TimelineCounts) -> list[str]:
+    """Why a log cannot be learned from, or judged, along timelines.
+
+    Products of weights need fresh draws, and rewards that are over; and something must be known of what follows.
 
     Args:
         findings: of the audit. Where an arm is kept, its second draw was none, and its weight must not count twice;
             where a reward is helped by the next decision, the weights before it do not reach far enough.
+        counts: of the timelines.
     """
-    return [
+    tied = [
         f"{finding.sentence} With a discount that is not enough: along a timeline every decision must have been drawn "
         "afresh, and every reward be over before the next draw."
         for finding in findings
         if finding.figures.get("by_unit")
+    ]
+    if counts.open < counts.rows:
+        return tied
+    return [
+        *tied,
+        "The log does not say what followed any decision: each is its unit's only one, and no end is known. Log for "
+        "longer, name the column that flags ends with --end or a silence with --gap, or leave the discount out.",
     ]
 
 
@@ -196,7 +213,7 @@ def judged_on(
     counting = counting_units(log, findings)
     assert counting.most_per_unit is not None
     horizon = horizon_of(log, timeline, counting.most_per_unit)
-    return counting, horizon, sequence_claims(log, asked, horizon.footing, horizon.cap)
+    return counting, horizon, sequence_claims(log, asked, horizon.footing, horizon.cap, horizon.metric_caps)
 
 
 def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, priced_on: int) -> Aim | None:

@@ -24,8 +24,8 @@ from jumar.attempt import (
     aim_of,
     frontier_on,
     judged_on,
+    not_along_timelines,
     plan_of,
-    tied_together,
 )
 from jumar.errors import OptionError
 from jumar.evaluate import (
@@ -191,7 +191,7 @@ def improve(
         counting, horizon, claims = judged_on(log, findings, evidence, asked, timeline)
     gate_rows = log.rows_in("gate")
     reasons = _hopeless(log, findings, confidence, log.rows_in("fit"), gate_rows)
-    reasons += [] if reasons or timeline is None else tied_together(findings)
+    reasons += [] if reasons or horizon is None else not_along_timelines(findings, horizon.counts)
     if reasons:
         certificate = refusal_before_gate(log, claims, findings, reasons, confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock))
@@ -200,7 +200,8 @@ def improve(
     minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
     alpha = 1.0 - confidence
     with clock.stage("learn") as tell:
-        learned = learn(log, prepared, seed, members, learner, alpha, counting.pieces, minimum, tell)
+        cap, most = (horizon.cap, counting.most_per_unit) if horizon else (0.0, None)
+        learned = learn(log, prepared, seed, members, learner, alpha, counting.pieces, minimum, tell, cap, most)
     if not np.isfinite([learned.clone_result.loss, learned.value_result.loss]).all():
         certificate = refusal_before_gate(log, claims, findings, [DIVERGED], confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
@@ -230,8 +231,6 @@ def _timeline(
     discount: float | None, per: str | float | None, gap: str | float | None, learner: str
 ) -> Timeline | None:
     """The timeline that is asked for; None where every decision counts by itself."""
-    if discount is not None and learner == "direct":
-        raise OptionError("The direct learner does not look ahead", remedy="Leave --learner at one-step.")
     asked = asked_timeline(discount, per, gap)
     if asked is None and learner in AHEAD:
         raise OptionError(

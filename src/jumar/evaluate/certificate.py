@@ -89,7 +89,7 @@ class ClaimResult(Record, frozen=True, kw_only=True):
         robust: a doubly-robust variable was used.
     """
 
-    kind: Literal["value", "metric", "spend", "budget", "return", "deviation"]
+    kind: Literal["value", "metric", "spend", "budget", "return", "metric_return", "deviation"]
     metric: str
     better: Literal["higher", "lower"]
     margin: float

@@ -15,6 +15,7 @@ The first two are of the form w·u + v with u ≥ 0, so a weight that is cut, or
 hold no weight at all; without production's full pmf its cost is that of the action taken, which has the same mean.
 
     return             V(π) ≥ (1 − m)·V(μ) of the capped discounted return of a unit
+    metric_return      the same of a metric, or V(π) ≤ (1 + m)·V(μ) where less of it is better
     deviation          the same for a policy that follows production but for one decision
 
 are averages over units; ``sequences.variables`` has theirs.
@@ -32,7 +33,7 @@ from numpy.typing import NDArray
 from jumar.evaluate.capital import Floats, GateError
 from jumar.evaluate.sequences.footing import Footing
 from jumar.evaluate.sequences.returns import capped_rewards
-from jumar.evaluate.sequences.variables import episode_variable, single_deviation_variable
+from jumar.evaluate.sequences.variables import episode_cost_variable, episode_variable, single_deviation_variable
 from jumar.records import Record
 
 ROUNDING = 1e-5  # probabilities from single-precision policies sum to one that well
@@ -43,7 +44,8 @@ class Claim(Record, frozen=True, kw_only=True):
 
     Attributes:
         kind: "value" (the reward), "metric" (another logged column), "spend" or "budget" (costs of actions); with a
-            discount "return" (what the reward adds up to for a unit) and "deviation" (the same for a single deviation).
+            discount "return" and "metric_return" (what these add up to for a unit) and "deviation" (the reward's for
+            a single deviation).
         metric: name of the column, or of the actions that cost.
         better: whether more or less of it is wanted.
         margin: how much worse than production it may be, as a share of production's average; negative: how much better
@@ -53,10 +55,11 @@ class Claim(Record, frozen=True, kw_only=True):
         costs: [actions] cost of each action, in units of ``high``; empty for "value" and "metric".
         most: greatest average cost per decision, in its own units; only of a budget.
         column: position of the metric among the log's metrics; −1 for none.
+        cap: the most that a unit counts of a metric that adds up, in what a row can bring at most; else 1.
         required: whether a release needs it; the paired gain is measured in any case.
     """
 
-    kind: Literal["value", "metric", "spend", "budget", "return", "deviation"]
+    kind: Literal["value", "metric", "spend", "budget", "return", "metric_return", "deviation"]
     metric: str
     better: Literal["higher", "lower"] = "higher"
     margin: float = 0.0
@@ -65,6 +68,7 @@ class Claim(Record, frozen=True, kw_only=True):
     costs: list[float] = []
     most: float | None = None
     column: int = -1
+    cap: float = 1.0
     required: bool = True
 
     @property
@@ -75,12 +79,12 @@ class Claim(Record, frozen=True, kw_only=True):
     @property
     def weighted(self) -> bool:
         """Whether importance weights enter; they do not where only costs of actions count."""
-        return self.kind in ("value", "metric", "return", "deviation")
+        return self.kind not in ("spend", "budget")
 
     @property
     def sequential(self) -> bool:
         """Whether it is about what follows on timelines: one number for each unit."""
-        return self.kind in ("return", "deviation")
+        return self.kind in ("return", "metric_return", "deviation")
 
     @property
     def shift(self) -> float:
@@ -190,7 +194,7 @@ class ClaimRows:
 
     def brought(self, claim: Claim) -> Floats:
         """[rows] c: what each row brought of the claim's metric, in [0, 1]."""
-        if claim.kind in ("value", "return", "deviation"):
+        if claim.column < 0:
             return self.reward
         assert self.metrics is not None
         return self.metrics[:, claim.column]
@@ -241,6 +245,10 @@ def per_unit(claim: Claim, rows: ClaimRows) -> Floats:
     units = rows.units
     if units is None:
         raise GateError("returns need rows of whole units", remedy="Pass unit= and discount= with every batch.")
+    if claim.kind == "metric_return":
+        of = episode_variable if claim.better == "higher" else episode_cost_variable
+        given = (rows.weight, rows.brought(claim), units.discount, units.starts)
+        return of(*given, cap=claim.cap, margin=claim.margin, tied=units.tied)
     given = (rows.weight, units.footing.rewards(rows.reward), units.discount, units.starts)
     counted: dict[str, Any] = {"cap": units.cap, "margin": claim.margin, "tied": units.tied, "closing": units.closing}
     if claim.kind == "deviation":

@@ -34,10 +34,11 @@ BY_UNIT = (
 )
 RETURNS = (
     "What is certified is what a unit's rewards add up to over the first {most:,} decisions that the log holds of it, "
-    "up to the end of its first episode or of the log, each worth {discount:g} times as much one {each} later, and no "
+    "up to the end of its first episode or of the log, each worth {discount} times as much one {each} later, and no "
     "more than {cap:.4g} in all. Later decisions and episodes, and what comes after the log, are not judged, although "
     "the policy would decide there as well. Units were decided about independently of one another."
 )
+ALSO = "Of what a unit's {metric} adds up to in the same way, no more than {cap:.4g} counts."
 ENDED = (
     "When an episode ended, or went on, was known before the next decision was drawn, and its time does not depend on "
     "draws after it."
@@ -90,7 +91,7 @@ def certificate_of(
         timeline=plan.timeline,
         return_cap=None if plan.timeline is None else plan.claims[0].claim.high,
         claims=result.claims,
-        guardrails=[one for one in result.claims if one.kind == "metric"],
+        guardrails=[one for one in result.claims if one.kind in ("metric", "metric_return")],
         rows_needed=result.rows_needed,
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,
@@ -159,6 +160,8 @@ def assumptions_of(log: Log, *, estimated: bool, plan: GatePlan | None = None) -
     if plan is not None and plan.timeline is not None:
         counted = {"most": plan.most_per_unit, "discount": plan.timeline.discount, "each": plan.timeline.horizon}
         drawn = [FRESH, RETURNS.format(**counted, cap=plan.claims[0].claim.high), ENDED]
+        beside = [one.claim for one in plan.claims if one.claim.kind == "metric_return"]
+        drawn += [ALSO.format(metric=one.metric, cap=one.high) for one in beside]
         drawn += [BOOSTED.format(seed=plan.seed)] * plan.boost
         drawn += [SIGNED] if log.schema.reward_low < 0 else []
     named = {one.claim.column for one in plan.claims} if plan is not None else set()

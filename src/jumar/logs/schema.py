@@ -114,6 +114,11 @@ class Timeline(Record, frozen=True, kw_only=True):
         return name or f"{self.per:g} seconds"
 
     @property
+    def words(self) -> str:
+        """The discount in words, with all its digits: a discount next to 1 is not 1."""
+        return f"{self.discount!r} per {self.horizon}"
+
+    @property
     def flags(self) -> str:
         """The flags of the command line that ask for it."""
         times = [("--per", self.per), ("--gap", self.gap)]

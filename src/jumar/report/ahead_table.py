@@ -56,8 +56,8 @@ def _facts(plan: ReturnPlan) -> Table:
     grid.add_row("the log", f"{words.count(plan.log_units)} units, {words.count(plan.log_rows)} decisions{span}")
     grid.add_row(
         "production",
-        f"{words.amount(plan.production_value)} per unit, discounted {plan.timeline.discount:g} per "
-        f"{plan.timeline.horizon}, ± {words.amount(plan.return_sd)} from unit to unit; explores "
+        f"{words.amount(plan.production_value)} per unit, discounted {plan.timeline.words}"
+        f", ± {words.amount(plan.return_sd)} from unit to unit; explores "
         f"{words.share(plan.exploration)}",
     )
     grid.add_row(

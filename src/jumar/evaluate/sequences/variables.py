@@ -7,11 +7,12 @@ added by whatever weighs them (``capital``). Whatever gates sequences imports th
 With C = min(cap, Σ_t γ_{0:t}·r_t), ρ_{0:t} = Π_{s≤t} w_s and c_t = C_t − C_{t−1}:
 
     the whole policy   D = Σ_t (ρ_{0:t} − 1)·c_t/cap                   E[D] = (V(π) − V(μ))/cap with V = E[C]
+    what it costs      D = (ρ_{0:T} − 1)·(1 − C/cap)                   E[D] = (V(μ) − V(π))/cap: less is better
     one deviation      D = (1/M)·Σ_{t<M} (w_t − 1)·(C − C_{t−1})/cap   the same for a policy that follows production
                                                                        but at one drawn of the first M decisions
 
-Both are sums of a weight times something ≥ 0, less the same without a weight: cutting a weight only lowers them, and at
-weights of 0 they are −C/cap ≥ −1 or an average of such. docs/statistics.md has the proofs.
+All are sums of a weight times something ≥ 0, less the same without a weight: cutting a weight only lowers them, and at
+weights of 0 they are −C/cap ≥ −1, or C/cap − 1, or an average of such. docs/statistics.md has the proofs.
 """
 
 from __future__ import annotations
@@ -32,7 +33,13 @@ from jumar.evaluate.sequences.episodes import (
     sums_by_episode,
     sums_to_go,
 )
-from jumar.evaluate.sequences.returns import checked_cap, drawn_together, products_to_date, rewards_under
+from jumar.evaluate.sequences.returns import (
+    checked_cap,
+    discount_to_date,
+    drawn_together,
+    products_to_date,
+    rewards_under,
+)
 
 LARGEST_PRODUCT = 2.0**40  # its square is still a number; nobody sees the 10^12 episodes that would need a larger one
 _LEAST_BOUND = 1e-9
@@ -97,6 +104,51 @@ def episode_variable(
 
     def of(one: Floats) -> Floats:
         return sums_by_episode((products_to_date(one, episodes, most) - (1.0 - margin)) * share, episodes)
+
+    return of(w) if w.ndim == 1 else _columns(of, w, episodes.units)
+
+
+def episode_cost_variable(
+    weight: ArrayLike,
+    cost: ArrayLike,
+    discount: ArrayLike,
+    starts: ArrayLike,
+    *,
+    cap: float,
+    margin: float = 0.0,
+    most: float = LARGEST_PRODUCT,
+    tied: ArrayLike | None = None,
+) -> Floats:
+    """D = (ρ_{0:T} − 1)·(1 − C/cap) + m·C/cap of whole episodes, where less of what is counted is better.
+
+    What an episode stayed below the cap is a reward that comes with its last decision, so its weight is that of all
+    decisions. A cost that is weighted when it occurs would have less noise and no bound.
+
+    Args:
+        weight: as in ``episode_variable``.
+        cost: [rows] in [0, 1], made by the actions up to this row only.
+        discount, starts: as in ``episode_variable``.
+        cap: the declared most that an episode counts, in discounted costs.
+        margin: m ≥ −1, the share by which production's cost may be exceeded; negative: by which it must fall.
+        most, tied: as in ``episode_variable``.
+
+    Returns:
+        [units] or [units, K], at least −max(1, −m); its mean is ((1 + m)·V(μ) − V(π))/cap, or less where π takes
+        actions that production could not take.
+
+    Raises:
+        GateError: as ``episode_variable``.
+    """
+    if not -1.0 <= margin < math.inf:
+        raise GateError("a margin on costs is at least −1", example=margin, remedy="Try 0.02.")
+    w, c, gamma, episodes = _rows(weight, cost, discount, starts)
+    w = drawn_together(w, checked_ties(tied, episodes))
+    spent = sums_by_episode(rewards_under(cap, c, gamma, episodes) / cap, episodes)
+    within = sums_by_episode((discount_to_date(gamma, episodes) > 0).astype(np.float64), episodes)
+    last = episodes.starts + within.astype(np.int64) - 1  # decisions after an end change nothing that counts
+
+    def of(one: Floats) -> Floats:
+        return (products_to_date(one, episodes, most)[last] - 1.0) * (1.0 - spent) + margin * spent
 
     return of(w) if w.ndim == 1 else _columns(of, w, episodes.units)
 
