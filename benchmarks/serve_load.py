@@ -68,7 +68,14 @@ class Connection(asyncio.Protocol):
         self.buffer = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.load.lost += not self.load.over
+        """A server may close what is idle; what was under way then is an error."""
+        if self.load.over:
+            return
+        if self in self.load.free:
+            self.load.free.remove(self)
+        else:
+            self.load.lost += 1
+            self.load.under_way -= 1
 
 
 class Load:
@@ -93,11 +100,13 @@ class Load:
         self.under_way += 1
         connection.ask(due, request)
 
+    async def _connect(self, port: int) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: Connection(self), "127.0.0.1", port)
+
     async def run(self, port: int, rate: float, seconds: float, seed: int = 0) -> tuple[float, np.ndarray]:
         """Ask; returns decisions a second and latencies [answers] in seconds."""
-        loop = asyncio.get_running_loop()
-        for _ in range(CONNECTIONS):
-            await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
+        for _ in range(CONNECTIONS if rate > 500 else 1):
+            await self._connect(port)
         gaps = np.random.default_rng(seed).exponential(1 / rate, int(rate * seconds))
         began = time.perf_counter() + 0.05
         dues = (began + np.cumsum(gaps)).tolist()
@@ -107,7 +116,10 @@ class Load:
             while place < len(dues) and dues[place] <= now:
                 request = self.requests[place % len(self.requests)]
                 if self.free:
-                    self._send(self.free.popleft(), dues[place], request)
+                    self._send(self.free.pop(), dues[place], request)
+                elif self.under_way < CONNECTIONS:
+                    await self._connect(port)
+                    continue
                 else:
                     self.late.append((dues[place], request))
                 place += 1
@@ -162,7 +174,10 @@ def prepare(place: Path) -> Path:
 def measure(port: int, rate: float, seconds: float, requests: Path) -> list[float]:
     """One rate, by a generator of its own."""
     asked = [sys.executable, __file__, "--generate", str(port), str(rate), str(seconds), str(requests)]
-    return json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+    done = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit("the load generator failed")
+    return json.loads(done.stdout)
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
