@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from jumar.logs import evidence_by_unit, read_log
-from jumar.logs.audit import audit
 from jumar.logs.audit_leakage import explained_share
+from jumar.logs.audits import audit
 from jumar.records import Finding
 from jumar.worlds import Notifications
 

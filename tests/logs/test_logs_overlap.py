@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from jumar.logs import evidence_by_unit, read_log
-from jumar.logs.audit import audit, take_sample
 from jumar.logs.audit_overlap import ends, follow, overlap
+from jumar.logs.audits import audit, take_sample
 from jumar.records import Finding
 
 

@@ -73,8 +73,11 @@ def stack_blocks(pieces: Sequence[Blocks]) -> Blocks:
 def time_parts(values: pa.Array) -> dict[str, NDArray[np.float64]]:
     """A timestamp as days since 1970 and its place in the day and in the week (UTC), NaN where missing."""
     micros = pc.cast(pc.cast(values, pa.timestamp("us")), pa.int64())
-    seconds = np.asarray(pc.fill_null(micros, 0)) // 1_000_000
-    missing = np.asarray(pc.is_null(values))
+    return parts_of_seconds(np.asarray(pc.fill_null(micros, 0)) // 1_000_000, np.asarray(pc.is_null(values)))
+
+
+def parts_of_seconds(seconds: NDArray[np.int64], missing: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
+    """The same from whole seconds since 1970 [rows]."""
     in_day = 2 * np.pi * (seconds % SECONDS_PER_DAY) / SECONDS_PER_DAY
     in_week = 2 * np.pi * (seconds % (7 * SECONDS_PER_DAY)) / (7 * SECONDS_PER_DAY)
     parts = (

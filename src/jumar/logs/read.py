@@ -29,10 +29,23 @@ from jumar.logs.columns import feature_columns, missing_column, resolve
 from jumar.logs.distinct import check_duplicates, check_identifiers, distinct_count
 from jumar.logs.metrics import bounded, parse_metrics, resolve_metrics
 from jumar.logs.options import LogOptions, ignoring, options
-from jumar.logs.schema import HASH, METRIC, PLACE, REWARD, TIME, Action, Feature, LogSchema, Metric, Part, Roles
+from jumar.logs.schema import (
+    HASH,
+    METRIC,
+    PLACE,
+    REWARD,
+    TIME,
+    Action,
+    Feature,
+    LogSchema,
+    Metric,
+    Part,
+    Roles,
+    Timeline,
+)
 from jumar.logs.source import Source, open_source
 from jumar.logs.split import PARTS, in_parts
-from jumar.logs.timelines import Timeline, TimelineCounts, check_timeline, counts_table, timelines
+from jumar.logs.timelines import TimelineCounts, check_timeline, counts_table, timelines
 from jumar.logs.times import time_scale
 from jumar.logs.units import UnitSizes, by_unit, placed, sizes_table, whole_units
 

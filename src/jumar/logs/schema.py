@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from jumar.records import Record
+
 Kind = Literal["number", "boolean", "category", "ids", "time"]
 Part = Literal["fit", "stop", "validate", "gate"]
 Action = str | int | bool
@@ -22,6 +24,7 @@ METRIC = "__metric_"  # then the metric's position in the order of declaration
 CANONICAL = (ID, UNIT, HASH, TIME, ACTION, PROPENSITY, PMF, REWARD, UNIFORM, PLACE, END, WAIT, DISCOUNT)
 
 MAX_ACTIONS = 10_000
+SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0, "week": 604_800.0}
 
 
 class Roles(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,3 +90,42 @@ class LogSchema(msgspec.Struct, frozen=True, kw_only=True):
     def has_propensities(self) -> bool:
         """Whether propensities were logged, by themselves or inside a pmf."""
         return self.roles.propensity is not None or self.roles.pmf is not None
+
+
+class Timeline(Record, frozen=True, kw_only=True):
+    """How decisions of a unit hang together in time.
+
+    Attributes:
+        discount: γ in [0, 1): what a reward is worth one step, or one ``per``, later.
+        per: seconds that γ is meant for, so that a later decision counts γ^(Δt/per); None: γ for each decision.
+        gap: seconds of silence after which an episode has ended; None: never.
+    """
+
+    discount: float
+    per: float | None = None
+    gap: float | None = None
+
+    @property
+    def horizon(self) -> str:
+        """The unit of time in words."""
+        if self.per is None:
+            return "decision"
+        name = next((name for name, seconds in SECONDS.items() if seconds == self.per), None)
+        return name or f"{self.per:g} seconds"
+
+    @property
+    def words(self) -> str:
+        """The discount in words, with all its digits: a discount next to 1 is not 1."""
+        return f"{self.discount!r} per {self.horizon}"
+
+    @property
+    def flags(self) -> str:
+        """The flags of the command line that ask for it."""
+        times = [("--per", self.per), ("--gap", self.gap)]
+        return " ".join([f"--discount {self.discount!r}", *(f"{flag} {_word(one)}" for flag, one in times if one)])
+
+
+def _word(seconds: float) -> str:
+    """What ``seconds`` reads as so many."""
+    name = next((name for name, each in SECONDS.items() if each == seconds), None)
+    return name or (f"{seconds:.0f}s" if seconds.is_integer() else f"{seconds:f}s")

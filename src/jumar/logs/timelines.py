@@ -27,48 +27,14 @@ import ibis.expr.types as ir
 
 from jumar.errors import LogError, OptionError
 from jumar.logs.columns import missing_column
-from jumar.logs.schema import DISCOUNT, END, HASH, NEXT, PLACE, TIME, WAIT, LogSchema
+from jumar.logs.schema import DISCOUNT, END, HASH, NEXT, PLACE, SECONDS, TIME, WAIT, LogSchema, Timeline
 from jumar.logs.units import order_keys
 from jumar.records import Record
 
 NEGLIGIBLE = 0.01  # a discount below which what is still to come is taken as nothing
-_SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3_600.0, "day": 86_400.0, "week": 604_800.0}
-_SHORT = {name[0]: name for name in _SECONDS}
+_SHORT = {name[0]: name for name in SECONDS}
 _NAMED = {"unit": "the column of the user with --unit", "time": "the column of the time with --time"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)?\s*([a-z]+?)s?")
-
-
-class Timeline(Record, frozen=True, kw_only=True):
-    """How decisions of a unit hang together in time.
-
-    Attributes:
-        discount: γ in [0, 1): what a reward is worth one step, or one ``per``, later.
-        per: seconds that γ is meant for, so that a later decision counts γ^(Δt/per); None: γ for each decision.
-        gap: seconds of silence after which an episode has ended; None: never.
-    """
-
-    discount: float
-    per: float | None = None
-    gap: float | None = None
-
-    @property
-    def horizon(self) -> str:
-        """The unit of time in words."""
-        if self.per is None:
-            return "decision"
-        name = next((name for name, seconds in _SECONDS.items() if seconds == self.per), None)
-        return name or f"{self.per:g} seconds"
-
-    @property
-    def words(self) -> str:
-        """The discount in words, with all its digits: a discount next to 1 is not 1."""
-        return f"{self.discount!r} per {self.horizon}"
-
-    @property
-    def flags(self) -> str:
-        """The flags of the command line that ask for it."""
-        times = [("--per", self.per), ("--gap", self.gap)]
-        return " ".join([f"--discount {self.discount!r}", *(f"{flag} {_word(one)}" for flag, one in times if one)])
 
 
 class TimelineCounts(Record, frozen=True, kw_only=True):
@@ -162,12 +128,6 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def _word(seconds: float) -> str:
-    """What ``seconds`` reads as so many."""
-    name = next((name for name, each in _SECONDS.items() if each == seconds), None)
-    return name or (f"{seconds:.0f}s" if seconds.is_integer() else f"{seconds:f}s")
-
-
 def seconds(name: str, words: str | float | None) -> float:
     """Seconds of "day", "7d", "12 hours", or of a number.
 
@@ -183,7 +143,7 @@ def seconds(name: str, words: str | float | None) -> float:
         found = float(words)
     elif isinstance(words, str) and (match := _DURATION.fullmatch(words.strip().lower())):
         unit = _SHORT.get(match[2], match[2])
-        found = float(match[1] or 1) * _SECONDS[unit] if unit in _SECONDS else None
+        found = float(match[1] or 1) * SECONDS[unit] if unit in SECONDS else None
     if found is None or not (math.isfinite(found) and found > 0):
         raise OptionError(
             f"--{name} takes a time",

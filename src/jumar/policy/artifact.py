@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -25,9 +25,12 @@ from jumar.errors import PolicyError
 from jumar.features.raw import read_blocks
 from jumar.features.spec import FeatureSpec
 from jumar.files import replacing
-from jumar.logs import Log, LogSchema, Timeline, read_for, scoring_batches
+from jumar.logs.schema import LogSchema, Timeline
 from jumar.policy.sampling import draw
 from jumar.policy.scorer import Scorer, in_order
+
+if TYPE_CHECKING:
+    from jumar.logs import Log
 
 FORMAT = 1
 MODEL_FILE, CARD_FILE = "policy.onnx", "policy.json"
@@ -114,6 +117,8 @@ class Policy:
         Raises:
             LogError: a feature is missing or has changed its type.
         """
+        from jumar.logs import read_for
+
         log = read_for(self.card.log_schema, rows, need="features")
         pieces = [pmf for _, _, pmf in self.scored(log, salt=None)]
         return np.concatenate(pieces) if pieces else np.zeros((0, len(self.actions)))
@@ -131,6 +136,8 @@ class Policy:
         Returns:
             A table of ``decision_id``, ``action``, ``propensity`` and ``pmf``, in the order of the rows.
         """
+        from jumar.logs import read_for
+
         log = read_for(self.card.log_schema, rows, need="features")
         pieces = [self.decisions(known, pmf) for _, known, pmf in self.scored(log, self.salt(log, seed))]
         empty = self.decisions_schema().empty_table()
@@ -151,6 +158,8 @@ class Policy:
         self, log: Log, salt: str | None, batch_rows: int = 65_536
     ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch, NDArray[np.float64]]]:
         """Stream (original columns, canonical columns, pmf) of a log, in order, in bounded memory."""
+
+        from jumar.logs import scoring_batches
 
         def score(pair: tuple[pa.RecordBatch, pa.RecordBatch]) -> Any:
             (pmf,) = self._scorer.run(read_blocks(pair[1], self.card.features))

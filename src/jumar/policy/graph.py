@@ -7,7 +7,7 @@ advantage, temperature and floor are all inside; what is exported is what is gat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -16,13 +16,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from jumar.features.raw import FIRST_KNOWN, MISSING, MISSING_TEXT, SECONDS_PER_DAY, TIME_PARTS, UNKNOWN
 from jumar.features.spec import CLIP, ONE_HOT_LIMIT, FeatureSpec, number_constants
-from jumar.learn.learned import Learned
+
+if TYPE_CHECKING:
+    from jumar.learn.learned import Learned
 
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 10
 MISSING_TIME = -(2**63)
 TINY = 1e-30
 INNER = "jumar:"  # inner tensors carry it, so that no feature's name can meet theirs
 NUMBERS, CODES, IDS = f"{INNER}numbers", f"{INNER}codes", f"{INNER}ids:"
+MEMBERS = f"{INNER}members"  # [members, actions, rows] advantages of the ensemble one by one; exploration reads them
 OUTPUTS = ("pmf", "clone", "advantage", "q")
 
 
@@ -116,11 +119,12 @@ def build_graph(
     shifted, powers, total = _exponentials(g, logits, axis=0)
     log_clone, pi0 = g.add("Sub", shifted, g.add("Log", total)), g.add("Div", powers, total)
     level, above = _level_and_preference(g, network(1), actions)
-    mean, cautious = _centred(g, above, pi0, pessimism)
+    each, mean, cautious = _centred(g, above, pi0, pessimism)
     q = g.add("Add", g.add("Mul", g.add("Add", level, mean), g.constant(learned.reward_scale)),
               g.constant(learned.reward_mean))  # fmt: skip
     if preference.group is not None:
-        _, cautious = _centred(g, network(2), pi0, pessimism)
+        each, _, cautious = _centred(g, network(2), pi0, pessimism)
+    g.add("Mul", each, g.constant(preference.unit), name=MEMBERS)
     advantage = g.add("Mul", cautious, g.constant(preference.unit))
     rates = np.asarray(inverse_temperatures, np.float64) / max(scale, TINY)
     offsets = -np.outer(rates * np.asarray(prices), costs) if len(costs) else None
@@ -310,15 +314,15 @@ def _level_and_preference(g: Builder, out: str, actions: int) -> tuple[str, str]
     return g.add("ReduceMean", level, axis[0], keepdims=0), g.add("Slice", out, axis[1], axis[2], axis[1])
 
 
-def _centred(g: Builder, preference: str, pi0: str, pessimism: float) -> tuple[str, str]:
-    """Preferences less their average under the clone: the ensemble's mean, and that less κ standard deviations."""
+def _centred(g: Builder, preference: str, pi0: str, pessimism: float) -> tuple[str, str, str]:
+    """Preferences less their average under the clone: each member's, their mean, and that less κ deviations."""
     first, second = g.constant([0], np.int64), g.constant([1], np.int64)
     average = g.add("ReduceSum", g.add("Mul", pi0, preference), second, keepdims=1)
     each = g.add("Sub", preference, average)
     mean = g.add("ReduceMean", each, first, keepdims=0)
     gap = g.add("Sub", each, mean)
     spread = g.add("Sqrt", g.add("ReduceMean", g.add("Mul", gap, gap), first, keepdims=0))
-    return mean, g.add("Sub", mean, g.add("Mul", g.constant(pessimism), spread))
+    return each, mean, g.add("Sub", mean, g.add("Mul", g.constant(pessimism), spread))
 
 
 def _exponentials(g: Builder, x: str, *, axis: int) -> tuple[str, str, str]:

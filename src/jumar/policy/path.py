@@ -16,13 +16,13 @@ from jax import Array
 from numpy.typing import NDArray
 
 from jumar.learn.tilt import tilt
+from jumar.policy.exploration import RULED_OUT
 
 LOWEST = 1e-3
 HIGHEST = 1e4
 BISECTIONS, PRICE_BISECTIONS = 30, 44
 CERTAIN = 30.0
 ROUNDING = 1e-6
-RULED_OUT = 1e-6
 
 
 @jax.jit

@@ -16,9 +16,10 @@ import onnx.utils
 import onnxruntime
 from numpy.typing import NDArray
 
+from jumar.errors import PolicyError
 from jumar.features.raw import Blocks
 from jumar.features.spec import FeatureSpec
-from jumar.policy.graph import CODES, IDS, NUMBERS
+from jumar.policy.graph import CODES, IDS, MEMBERS, NUMBERS
 
 ROWS_PER_CALL = 2_048
 WORKERS = 2
@@ -34,6 +35,10 @@ class Scorer:
     """
 
     def __init__(self, model: onnx.ModelProto, spec: FeatureSpec, outputs: Sequence[str] = ("pmf",)) -> None:
+        if MEMBERS in outputs and not any(MEMBERS in node.output for node in model.graph.node):
+            raise PolicyError(
+                "The policy does not name the members of its ensemble", remedy="Improve again with this version."
+            )
         wanted = [NUMBERS] * bool(spec.numbers) + [CODES] * bool(spec.categories)
         self.inputs = wanted + [f"{IDS}{place}" for place in range(len(spec.ids))]
         self.outputs = list(outputs)
@@ -52,7 +57,11 @@ class Scorer:
         pieces = [
             self._call(blocks, start, start + ROWS_PER_CALL) for start in range(0, max(len(blocks), 1), ROWS_PER_CALL)
         ]
-        joined = [np.concatenate(column).astype(np.float64) for column in zip(*pieces, strict=True)]
+        columns = zip(self.outputs, zip(*pieces, strict=True), strict=True)
+        rows_first = [
+            [np.moveaxis(piece, -1, 0) for piece in some] if name == MEMBERS else some for name, some in columns
+        ]
+        joined = [np.concatenate(some).astype(np.float64) for some in rows_first]
         return tuple(
             values / values.sum(axis=-1, keepdims=True) if name in ("pmf", "clone") else values
             for name, values in zip(self.outputs, joined, strict=True)

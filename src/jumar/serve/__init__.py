@@ -1,19 +1,20 @@
-"""Deciding with a released policy, and the log of what was decided: batch scoring, the durable log, the join.
+"""Deciding with released policies: in batches, and as a service whose every decision is in the log before it is told.
 
-In: a policy and rows. Out: decisions with their exact propensities, on disk. A name is imported when it is first used:
-a process that only writes the log loads no compiler.
+In: a policy or a registry, and rows or requests. Out: decisions with their exact propensities. Each name is imported
+when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jumar.lazy import lazily
 
 if TYPE_CHECKING:
-    from jumar.serve.batch import score as score
+    from jumar.serve.batch import score
+    from jumar.serve.decider import Decided, Decider
+    from jumar.serve.server import Settings, serve
 
-__all__ = ["score"]
+__getattr__, __dir__ = lazily(
+    __name__, {"batch": ("score",), "decider": ("Decided", "Decider"), "server": ("Settings", "serve")}
+)
 
-
-def __getattr__(name: str) -> Any:
-    if name == "score":
-        return import_module("jumar.serve.batch").score
-    raise AttributeError(f"module 'jumar.serve' has no attribute '{name}'")
+__all__ = ["Decided", "Decider", "Settings", "score", "serve"]

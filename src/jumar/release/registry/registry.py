@@ -356,6 +356,9 @@ class Registry:
     ) -> RegistryRecord:
         at = utc(self._now())
         fields = {"what": what, "why": why.strip(), "version": version, "aliases": aliases, "share": share} | evidence
+        state = trail[-1].record
+        begun = f"{version}:{state.number + 1}"
+        fields["salt"] = "" if aliases.challenger is None else begun if what == "canary" else state.salt
         return self._trail.append(trail[-1], at=at, who=self._name(), **fields)
 
     def _check_writable(self) -> None:

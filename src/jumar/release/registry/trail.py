@@ -196,6 +196,7 @@ def _creation(opening: Opening) -> RegistryRecord:
         version=None,
         aliases=Aliases(),
         share=0.0,
+        salt="",
         certificate_sha256="",
         attempt="",
         alpha=None,
