@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 from jumar.errors import OptionError
-from jumar.loop.documents import FORMAT, STEPS, Day, LoopConfig, Step, StepName, checked
+from jumar.loop.documents import FORMAT, LOOP, STEPS, Day, LoopConfig, Step, StepName, checked
 from jumar.loop.facts import audit_step, join_step
 from jumar.loop.folders import Folders
 from jumar.loop.judging import gates_step, learn_step
@@ -26,7 +26,6 @@ from jumar.release import Gates, Registry, ReleaseError
 from jumar.release.registry.registry import GATES
 from jumar.version import VERSION
 
-LOOP = "loop"
 Told = Callable[[Step], None]
 
 

@@ -18,10 +18,14 @@ import msgspec
 from jumar.errors import OptionError
 from jumar.records import Record
 from jumar.release.canary_plan import STAGES, Stage
+from jumar.release.documents import ReleaseError
 from jumar.release.ledger import checked_budget
+from jumar.release.watch import Watch
 
 FORMAT = 1
 CONFIG_NAME = "jumar.toml"
+LOOP, DAYS, DAY_FILE, LEARNED = "loop", "days", "day.json", "learned"
+CANARY, WATCH = "canary.arrow", "watch.json"
 StepName = Literal["join", "audit", "gates", "canary", "watch", "release", "learn"]
 STEPS: tuple[StepName, ...] = ("join", "audit", "gates", "canary", "watch", "release", "learn")
 
@@ -130,6 +134,33 @@ class Day(Record, frozen=True, kw_only=True):
     def step(self, name: StepName) -> Step | None:
         """A finished step, None while it is not."""
         return next((step for step in self.steps if step.name == name), None)
+
+
+def day_of(data: bytes, what: str) -> Day:
+    """A day from the bytes of its file.
+
+    Raises:
+        ReleaseError: it is damaged, or of another version.
+    """
+    try:
+        day = msgspec.json.decode(data, type=Day)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"'{what}' cannot be read ({error})", remedy="Restore it from a copy.") from error
+    if day.format != FORMAT:
+        raise ReleaseError(f"'{what}' has format {day.format}, not {FORMAT}", remedy="Use the version it names.")
+    return day
+
+
+def watch_of(data: bytes, what: str) -> Watch:
+    """A watch from the bytes of its file.
+
+    Raises:
+        ReleaseError: it is damaged.
+    """
+    try:
+        return msgspec.json.decode(data, type=Watch)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"'{what}' cannot be read ({error})", remedy="Restore it from a copy.") from error
 
 
 def loop_config(path: str | os.PathLike[str] | None) -> LoopConfig:

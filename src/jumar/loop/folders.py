@@ -16,12 +16,12 @@ import msgspec
 import pyarrow.parquet as pq
 
 from jumar.files import replacing, replacing_folder, unwritable
-from jumar.loop.documents import FORMAT, Day
+from jumar.loop.documents import DAY_FILE, DAYS, Day, day_of
 from jumar.release.documents import ReleaseError
 from jumar.release.ledger import locked
 from jumar.serve.join import LOG
 
-DAY_FILE, COUNTED = "day.json", "counted.parquet"
+COUNTED = "counted.parquet"
 WAIT_S = 5.0
 
 
@@ -52,7 +52,7 @@ class Folders:
 
     def of(self, date: datetime.date) -> Path:
         """The folder of one day."""
-        return self.root / "days" / _named(date)
+        return self.root / DAYS / _named(date)
 
     @property
     def joins(self) -> Path:
@@ -69,7 +69,7 @@ class Folders:
 
     def dates(self) -> list[datetime.date]:
         """Days that were begun, the earliest first."""
-        names = (path.parent.name.removeprefix("date=") for path in self.root.glob(f"days/date=*/{DAY_FILE}"))
+        names = (path.parent.name.removeprefix("date=") for path in self.root.glob(f"{DAYS}/date=*/{DAY_FILE}"))
         return sorted(datetime.date.fromisoformat(name) for name in names)
 
     def read(self, date: datetime.date) -> Day | None:
@@ -80,14 +80,11 @@ class Folders:
         """
         path = self.of(date) / DAY_FILE
         try:
-            day = msgspec.json.decode(path.read_bytes(), type=Day)
+            return day_of(path.read_bytes(), str(path))
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise ReleaseError(f"'{path}' cannot be read ({error})", remedy="Restore it from a copy.") from error
-        if day.format != FORMAT:
-            raise ReleaseError(f"'{path}' has format {day.format}, not {FORMAT}", remedy="Use the version it names.")
-        return day
 
     def write(self, day: Day) -> None:
         """Replace what is known of a day: after this one step its last step is done."""

@@ -10,11 +10,11 @@ import shutil
 from pathlib import Path
 
 from jumar.improvement import Improvement, improve
-from jumar.loop.documents import Step
+from jumar.loop.documents import LEARNED, Step
 from jumar.loop.work import Work
 from jumar.release import ReleaseError
 
-LEARNED, WINDOW = "learned", "window"
+WINDOW = "window"
 REPLACED = "production was replaced"
 SEEN_SHARE = 0.5  # of units, about, that a policy was not fitted on
 

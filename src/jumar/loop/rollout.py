@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jumar.files import replacing
-from jumar.loop.documents import Step
+from jumar.loop.documents import CANARY, WATCH, Step, watch_of
 from jumar.loop.work import Work, pc
 from jumar.release import ReleaseError, RegistryRecord
 from jumar.release.canary import begin, update
@@ -23,7 +23,6 @@ from jumar.release.canary_plan import CanaryMetric, CanaryPlan
 from jumar.release.canary_state import Canary
 from jumar.release.watch import Watch, WatchMetric, WatchPlan, begin_watch, update_watch
 
-CANARY, WATCH = "canary.arrow", "watch.json"
 KEPT = 0.995  # of the units whose sums are not cut in a canary
 
 
@@ -42,6 +41,9 @@ def canary_step(work: Work) -> Step:
     assert last is not None
     why = " ".join(last.reasons)
     figures = {"share": last.share, "exposed": float(last.exposed), "others": float(last.others)}
+    for one in last.metrics:
+        named = ("production", "change", "at_least", "at_most")
+        figures |= {f"{one.name}.{name}": getattr(one, name) for name in named}
     if last.decision == "rollback":
         work.registry.abandon(why=f"Canary: {why}")
         return Step(name="canary", said=[f"{version} was taken back.", *last.reasons], attention=True, figures=figures)
@@ -179,10 +181,7 @@ def _read_canary(work: Work) -> Canary | None:
 def _read_watch(path: Path) -> Watch | None:
     if not path.exists():
         return None
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Watch)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReleaseError(f"'{path}' cannot be read ({error})", remedy="Restore it from a copy.") from error
+    return watch_of(path.read_bytes(), str(path))
 
 
 def _keep(path: Path, data: bytes) -> None:

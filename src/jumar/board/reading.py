@@ -1,0 +1,213 @@
+"""Documents of a registry, its gates and its loop, read so that one that is damaged hides no other.
+
+In: a registry's folder or address, the folder of a loop. Out: ``Documents``, and what could not be read, in sentences.
+``gathered`` makes the board of them. What cannot change any more is read once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from jumar.errors import JumarError
+from jumar.evaluate.certificate import Certificate
+from jumar.loop.documents import CANARY, DAY_FILE, DAYS, LEARNED, LOOP, WATCH, Day, day_of, watch_of
+from jumar.release.canary_plan import CanaryRecord
+from jumar.release.canary_state import Canary
+from jumar.release.documents import Attempt, Ledger, Look, Manifest, ReleaseError, decoded
+from jumar.release.registry.documents import RegistryRecord, Version
+from jumar.release.registry.files import files_at
+from jumar.release.registry.registry import GATES, Registry
+from jumar.release.registry.versions import CERTIFICATE
+from jumar.release.store import Store
+from jumar.release.watch import Watch
+
+Found = TypeVar("Found")
+_BROKEN = (JumarError, OSError, ValueError, msgspec.MsgspecError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documents:
+    """What was read.
+
+    Attributes:
+        registry, folder: where; ``folder`` is empty where no loop is known.
+        state: of the registry, None where it cannot be read; ``history`` of it, empty where it cannot.
+        versions: those that the history names, by name.
+        ledger: of the gates; ``manifests``, ``looks`` of its challengers, by name.
+        days: of the loop, the earliest first; ``learned`` certificates of what was opened on them, by challenger.
+        canary, watch: the latest.
+        troubles: what could not be read.
+    """
+
+    registry: str
+    folder: str = ""
+    state: RegistryRecord | None = None
+    history: list[RegistryRecord] = field(default_factory=list)
+    versions: dict[str, Version] = field(default_factory=dict)
+    ledger: Ledger | None = None
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    looks: dict[str, list[Look]] = field(default_factory=dict)
+    days: list[Day] = field(default_factory=list)
+    learned: dict[str, Certificate] = field(default_factory=dict)
+    canary: CanaryRecord | None = None
+    watch: Watch | None = None
+    troubles: list[str] = field(default_factory=list)
+
+
+class Reader:
+    """Reads again and again.
+
+    Args:
+        registry: its folder or address.
+        folder: of the loop; by default ``loop`` in the registry's own folder.
+    """
+
+    def __init__(self, registry: str | os.PathLike[str], folder: str | os.PathLike[str] | None = None) -> None:
+        self.url, self._given = os.fspath(registry), None if folder is None else Path(folder)
+        self._history: list[RegistryRecord] = []
+        self._versions: dict[str, Version] = {}
+        self._gates: dict[str, tuple[Attempt, Manifest, list[Look]]] = {}
+        self._files: dict[Path, tuple[tuple[int, int], object]] = {}
+
+    def read(self) -> Documents:
+        """Everything as it is now. It raises nothing that a damaged or absent document could cause."""
+        troubles: list[str] = []
+
+        def tried(read: Callable[[], Found], otherwise: Found) -> Found:
+            try:
+                return read()
+            except _BROKEN as error:
+                troubles.append(_sentence(error))
+                return otherwise
+
+        place, own = tried(self._place, (self.url, None))
+        book = tried(lambda: Registry(self.url), None)
+        state = tried(book.state, None) if book else None
+        history = tried(lambda: self._trail(book, state, own is None), []) if book and state else []
+        loop = self._given or (own / LOOP if own else None)
+        known = loop is not None and (self._given is not None or loop.is_dir())
+        ledger, manifests, looks = self._read_gates(own / GATES, tried) if own else (None, {}, {})
+        days = self._days(loop, tried) if known and loop else []
+        learned = self._learned(loop, days, tried) if known and loop else {}
+        canary = tried(lambda: self._cached(loop / CANARY, _canary), None) if known and loop else None
+        watch = tried(lambda: self._cached(loop / WATCH, watch_of), None) if known and loop else None
+        return Documents(
+            registry=place,
+            folder=str(loop) if known else "",
+            state=state,
+            history=history,
+            versions=self._named(book, history, tried) if book else {},
+            ledger=ledger,
+            manifests=manifests,
+            looks=looks,
+            days=days,
+            learned=learned,
+            canary=canary,
+            watch=watch,
+            troubles=troubles,
+        )
+
+    def _place(self) -> tuple[str, Path | None]:
+        files = files_at(self.url)
+        return files.place, files.folder
+
+    def _trail(self, book: Registry, state: RegistryRecord, remote: bool) -> list[RegistryRecord]:
+        """All records; of a registry that is far away they are fetched only where there are new ones."""
+        if not remote or not self._history or self._history[-1] != state:
+            self._history = book.history()
+        return self._history
+
+    def _named(
+        self, book: Registry, history: list[RegistryRecord], tried: Callable[..., Version | None]
+    ) -> dict[str, Version]:
+        """Versions of the history; one that has a certificate cannot change."""
+        for name in sorted({record.version for record in history if record.version}):
+            known = self._versions.get(name)
+            if known is None or known.certificate is None:
+                found = tried(lambda name=name: book.version(name), None)
+                if found is not None:
+                    self._versions[name] = found
+        return self._versions
+
+    def _read_gates(
+        self, folder: Path, tried: Callable[..., Ledger | None]
+    ) -> tuple[Ledger | None, dict[str, Manifest], dict[str, list[Look]]]:
+        """The ledger, and of each challenger what was frozen and seen."""
+        store = Store(folder, 0.0)
+        ledger = tried(store.known_ledger, None) if folder.is_dir() else None
+        for row in ledger.rows if ledger else []:
+            known = self._gates.get(row.name)
+            if known is None or known[0] != row:
+                found = tried(lambda row=row: _challenger(store, row), None)
+                if found is not None:
+                    self._gates[row.name] = found
+        there = {row.name for row in ledger.rows} if ledger else set()
+        kept = {name: found for name, found in self._gates.items() if name in there}
+        return ledger, {name: one[1] for name, one in kept.items()}, {name: one[2] for name, one in kept.items()}
+
+    def _days(self, loop: Path, tried: Callable[..., Day | None]) -> list[Day]:
+        found = (
+            tried(lambda path=path: self._cached(path, day_of), None) for path in loop.glob(f"{DAYS}/date=*/{DAY_FILE}")
+        )
+        return sorted((day for day in found if day is not None), key=lambda day: day.date)
+
+    def _learned(
+        self, loop: Path, days: list[Day], tried: Callable[..., Certificate | None]
+    ) -> dict[str, Certificate]:
+        """Certificates of the runs that challengers were learned in."""
+        found = {}
+        for day in days:
+            path = loop / DAYS / f"date={day.date.isoformat()}" / LEARNED / CERTIFICATE
+            if day.opened:
+                certificate = tried(lambda path=path: self._cached(path, _certificate), None)
+                if certificate is not None:
+                    found[day.opened] = certificate
+        return found
+
+    def _cached(self, path: Path, read: Callable[[bytes, str], Found]) -> Found | None:
+        """A document of a file, read again where the file was replaced; None where there is none."""
+        try:
+            seen = path.stat()
+            key = (seen.st_mtime_ns, seen.st_ino)
+            known = self._files.get(path)
+            if known is None or known[0] != key:
+                known = (key, read(path.read_bytes(), str(path)))
+                self._files[path] = known
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return known[1]  # type: ignore[return-value]
+
+
+def _canary(data: bytes, what: str) -> CanaryRecord:
+    try:
+        return Canary.from_bytes(data).record
+    except ReleaseError as error:
+        raise ReleaseError(f"'{what}' cannot be read: {error}", remedy="Restore it from a copy.") from error
+
+
+def _certificate(data: bytes, what: str) -> Certificate:
+    return decoded(data, Certificate, what)
+
+
+def _challenger(store: Store, row: Attempt) -> tuple[Attempt, Manifest, list[Look]]:
+    """What was frozen and seen; where it was looked at between two reads, as it is after that."""
+    while True:
+        try:
+            return row, store.manifest(row), store.state(row).looks
+        except ReleaseError:
+            now = store.attempt(row.name)
+            if now == row:
+                raise
+            row = now
+
+
+def _sentence(error: BaseException) -> str:
+    """An error as one line of the page."""
+    said = " ".join(str(error).split())
+    return said if isinstance(error, JumarError) else f"{type(error).__name__}: {said}"
