@@ -1,7 +1,7 @@
 """The board's pictures: SVG written by hand, small enough to be drawn again every half minute.
 
-In: days, looks, numbers. Out: SVG without script or reference; colours are the page's CSS variables, so it follows light
-and dark, and every word in it is escaped here. Only ``page`` imports this module.
+In: days, looks, numbers. Out: SVG without script or reference; its colours are the page's CSS variables, so that it
+follows light and dark, and every word in it is escaped here. Only ``page`` imports this module.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def rewards(days: Sequence[DayView], changes: Sequence[tuple[datetime.date, str]
     if not known:
         return None
     sheet = Sheet(_dated([date for date, _ in known], [value for _, value in known], width, 250, top=26))
-    _grid(sheet, lambda y: words.amount(y))
+    _grid(sheet, words.amount)
     _dates(sheet)
     _changes(sheet, changes)
     sheet.dots([(date.toordinal(), value) for date, value in known], "dot", 2.2 if len(known) < 120 else 1.5)
@@ -117,7 +117,7 @@ def rates(days: Sequence[DayView], actions: Sequence[str], width: float) -> Mark
         return None
     first, last = known[0].date.toordinal(), known[-1].date.toordinal()
     sheet = Sheet(Frame(width, 200, (first - 0.5, last + 0.5), (0.0, 1.0), top=8))
-    _grid(sheet, lambda y: words.share(y), ticks=[0.0, 0.5, 1.0])
+    _grid(sheet, words.share, ticks=[0.0, 0.5, 1.0])
     each = sheet.frame.at(1) - sheet.frame.at(0)
     for day in known:
         x, base = sheet.frame.at(day.date.toordinal() - 0.5), 0.0
@@ -190,6 +190,39 @@ def harm(watch: WatchView) -> Markup | None:
     for k in range(len(watch.metrics)):
         _walked(sheet, [(date, day.log_harm[k]) for date, day in zip(dates, watch.days, strict=True)], f"l{min(k, 5)}")
     return sheet.drawn("Evidence of harm per day")
+
+
+def interval(
+    low: float,
+    high: float,
+    domain: tuple[float, float],
+    *,
+    point: float | None = None,
+    kind: str = "",
+    width: float = 168,
+) -> Markup:
+    """A range on an axis that has a mark at 0, with a point on it or a tip at its end.
+
+    Args:
+        low, high: of the range; what lies outside the axis is cut.
+        domain: of the axis.
+        point: where the estimate is; None puts a tip at ``high``.
+        kind: "off" where nothing was shown, "harmed", or empty.
+        width: in pixels.
+    """
+    frame = Frame(width, 22, domain, (0.0, 1.0), left=3, right=3, top=3, bottom=3)
+    sheet = Sheet(frame)
+    a, b = (frame.at(min(max(x, domain[0]), domain[1])) for x in (low, high))
+    zero = frame.at(0.0)
+    sheet.marks.append(f'<path class="grid" d="M3 11H{width - 3:g}"/><path class="zero" d="M{zero:.1f} 2V20"/>')
+    thin = " thin" if point is not None else ""
+    sheet.marks.append(f'<path class="range{thin} {kind}" d="M{a:.1f} 11H{max(b, a + 1):.1f}"/>')
+    if point is None:
+        sheet.marks.append(f'<path class="tip {kind}" d="M{b:.1f} 5V17"/>')
+    else:
+        at = frame.at(min(max(point, domain[0]), domain[1]))
+        sheet.marks.append(f'<circle class="point {kind}" cx="{at:.1f}" cy="11" r="4.5"/>')
+    return sheet.drawn("range")
 
 
 def leading(days: Sequence[DayView], most: int = 5) -> list[str]:
@@ -265,9 +298,7 @@ def _ticks(first: int, last: int, room: int) -> list[int]:
     for step in _STEPS:
         if span / step < room:
             return list(range(last, first - 1, -step))[::-1]
-    months = [
-        day for day in range(first, last + 1) if datetime.date.fromordinal(day).day == 1
-    ]
+    months = [day for day in range(first, last + 1) if datetime.date.fromordinal(day).day == 1]
     every = next(step for step in (1, 2, 3, 6, 12, 10_000) if len(months) / step <= room)
     return [day for day in months if (datetime.date.fromordinal(day).month - 1) % every == 0]
 

@@ -157,9 +157,7 @@ class Reader:
         )
         return sorted((day for day in found if day is not None), key=lambda day: day.date)
 
-    def _learned(
-        self, loop: Path, days: list[Day], tried: Callable[..., Certificate | None]
-    ) -> dict[str, Certificate]:
+    def _learned(self, loop: Path, days: list[Day], tried: Callable[..., Certificate | None]) -> dict[str, Certificate]:
         """Certificates of the runs that challengers were learned in."""
         found = {}
         for day in days:
