@@ -87,7 +87,9 @@ def record(
 
 
 def write_registry(root: Path, given: list[dict[str, Any]], versions: int = 4) -> None:
-    opening = sealed(Opening(format=1, created_at=at(3, 1), created_by="anna", single_writer=False, jumar_version="0.1.0"))
+    opening = sealed(
+        Opening(format=1, created_at=at(3, 1), created_by="anna", single_writer=False, jumar_version="0.1.0")
+    )
     (root / "registry.json").write_bytes(opening)
     (root / "records").mkdir()
     before = opening
@@ -141,7 +143,12 @@ STORY = [
     ("by-hand", datetime.date(2026, 7, 9), 9, "open", 0.038, 0.62),
 ]
 AGAINST = dict(zip([name for name, *_ in STORY], ["incumbent", "incumbent", V[0], V[1], V[1], V[1], V[1]], strict=True))
-DEVIATIONS = {"d20260413": (0.18, 0.11), "d20260508": (0.12, 0.07), "d20260618": (0.21, 0.16), "d20260705": (0.09, 0.05)}
+DEVIATIONS = {
+    "d20260413": (0.18, 0.11),
+    "d20260508": (0.12, 0.07),
+    "d20260618": (0.21, 0.16),
+    "d20260705": (0.09, 0.05),
+}
 
 
 def write_gates(folder: Path, hostile: bool = False) -> None:
@@ -252,7 +259,9 @@ def write_loop(root: Path, hostile: bool = False) -> None:
 
 
 def a_day(date: datetime.date, chance: np.random.Generator, opened: str, hostile: bool) -> Day:
-    production = V[1] if date >= datetime.date(2026, 6, 4) else V[0] if date >= datetime.date(2026, 4, 25) else "incumbent"
+    production = (
+        V[1] if date >= datetime.date(2026, 6, 4) else V[0] if date >= datetime.date(2026, 4, 25) else "incumbent"
+    )
     lift = {V[1]: 1.15, V[0]: 1.055}.get(production, 1.0)
     season = 1 + 0.06 * math.cos(2 * math.pi * (date.weekday() - 5) / 7) + 0.03 * math.sin(date.toordinal() / 40)
     reward = 0.042 * lift * season * (1 + 0.018 * float(chance.normal()))
@@ -275,23 +284,37 @@ def a_day(date: datetime.date, chance: np.random.Generator, opened: str, hostile
         "join": {"counted": float(rows - 40), "reward": reward, **shares},
         "canary": {"reward.production": 0.121, "reward.change": 0.0093, "reward.at_least": 0.0011, "reward.at_most": 0.0174}
         if date in (datetime.date(2026, 6, 2), LAST)
+        else {"reward.production": 0.121, "reward.change": -0.0038, "reward.at_least": -0.0131, "reward.at_most": 0.0049}
+        if date == datetime.date(2026, 6, 30)
         else {},
     }  # fmt: skip
-    serving = V[3] if date >= datetime.date(2026, 7, 12) else V[1] if date.isoformat()[5:] in SECOND else None
-    done = [Step(name=name, said=said[name], attention=name == "audit" and blocked, figures=figures.get(name, {})) for name in STEPS]
+    serving = next((version for first, last, version in SERVING if first <= date <= last), None)
+    done = [
+        Step(name=name, said=said[name], attention=name == "audit" and blocked, figures=figures.get(name, {}))
+        for name in STEPS
+    ]
     return Day(
         format=1, date=date, production=production, challenger=serving, record=9,
         steps=done, opened=opened, config=LoopConfig(guardrail=["complaint:lower:0.1"]), jumar_version="0.1.0",
     )  # fmt: skip
 
 
-SECOND = {f"05-{day:02d}" for day in range(20, 32)} | {"06-01", "06-02"}
+SERVING = [
+    (datetime.date(2026, 5, 20), datetime.date(2026, 6, 2), V[1]),
+    (datetime.date(2026, 6, 27), datetime.date(2026, 6, 30), V[2]),
+    (datetime.date(2026, 7, 12), LAST, V[3]),
+]
 
 
 def canary(hostile: bool = False) -> CanaryRecord:
     name = HOSTILE if hostile else "complaint"
-    metrics = [CanaryMetric(name="reward", high=3.0), CanaryMetric(name=name, better="lower", tolerance=0.1, margin=0.2)]
-    plan = CanaryPlan(salt=f"{V[3]}:1", production=V[1], challenger=V[3], metrics=metrics, stages=list(STAGES), watch=None)
+    metrics = [
+        CanaryMetric(name="reward", high=3.0),
+        CanaryMetric(name=name, better="lower", tolerance=0.1, margin=0.2),
+    ]
+    plan = CanaryPlan(
+        salt=f"{V[3]}:1", production=V[1], challenger=V[3], metrics=metrics, stages=list(STAGES), watch=None
+    )
     seen = [
         MetricLook(name="reward", production=0.121, challenger=0.130, change=0.0093, at_least=0.0011, at_most=0.0174, cut=4,
                    log_harm=-2.9, harm_needs=plan.harm_alpha and -math.log(plan.harm_alpha)),
@@ -311,7 +334,10 @@ def canary(hostile: bool = False) -> CanaryRecord:
 
 def watch() -> Watch:
     plan = WatchPlan(
-        current=V[1], previous=V[0], metrics=[WatchMetric(name="reward"), WatchMetric(name="complaint", better="lower")], days=28
+        current=V[1],
+        previous=V[0],
+        metrics=[WatchMetric(name="reward"), WatchMetric(name="complaint", better="lower")],
+        days=28,
     )
     chance, needs = np.random.default_rng(2), math.log(2 / 0.05)
     first = datetime.date(2026, 6, 4)

@@ -11,7 +11,7 @@ from typing import Any
 
 from jumar.board import pictures
 from jumar.board.view import Board, DayView, Guardrail
-from jumar.board.wording import alpha, day, moment, short, version_name
+from jumar.board.wording import alpha, day, moment, nats, short, version_name
 from jumar.loop.documents import STEPS
 from jumar.release.canary_plan import MetricLook
 from jumar.release.registry.documents import RegistryRecord
@@ -86,9 +86,9 @@ def _metric(look: MetricLook) -> dict[str, Any]:
         ),
         "harm": min(max(near, 0.0), 1.0),
         "harm_tone": "bad" if near >= 1 else "warn" if near >= 0.5 else "none",
-        "harm_said": f"{words.amount(look.log_harm, figures=2)} of {look.harm_needs:.1f} nats",
+        "harm_said": nats(look.log_harm, look.harm_needs),
         "proof": proof,
-        "proof_said": "" if proof is None else f"{look.log_proof or 0.0:.1f} of {look.proof_needs or 0.0:.1f} nats",
+        "proof_said": "" if proof is None else nats(look.log_proof or 0.0, look.proof_needs or 0.0),
     }
 
 
@@ -140,18 +140,15 @@ def ledger_row(board: Board) -> dict[str, Any] | None:
 def guardrail_row(one: Guardrail) -> dict[str, str]:
     """A metric where it was looked at."""
     tone, word = _GUARDS[one.state]
-    per = "" if one.where == "watch" else " a unit" if one.where == "canary" else " a decision"
-    nothing = "not compared"
-    scale = words.Scale(one.production or 0.0)
-    return {
-        "metric": one.metric,
-        "wanted": f"{one.better} is better",
-        "where": one.where,
-        "production": nothing if one.production is None else words.amount(one.production) + per,
-        "change": nothing if one.change is None else scale.show(one.change),
-        "bound": nothing if one.bound is None else scale.show(one.bound, down=one.better == "higher"),
-        "tone": tone,
-        "word": word,
+    row = {"metric": one.metric, "wanted": f"{one.better} is better", "where": one.where, "tone": tone, "word": word}
+    harm = "" if one.log_harm is None or one.harm_needs is None else f"{nats(one.log_harm, one.harm_needs)} of harm"
+    if one.production is None or one.change is None or one.bound is None:
+        return row | {"production": "", "change": f"not estimated: {harm}", "bound": ""}
+    scale = words.Scale(one.production)
+    return row | {
+        "production": f"{words.amount(one.production)} a {'unit' if one.where == 'canary' else 'decision'}",
+        "change": scale.show(one.change),
+        "bound": scale.show(one.bound, down=one.better == "higher"),
     }
 
 

@@ -56,7 +56,7 @@ def gather(found: Documents, at: datetime.datetime) -> Board:
         at=at,
         registry=found.registry,
         folder=found.folder,
-        readable=found.state is not None,
+        unread=sorted(found.unread),
         incumbent=found.days[-1].config.incumbent if found.days else LoopConfig().incumbent,
         state=found.state,
         notices=notices(found, at, ledger=ledger, canary=canary, watch=watch),
@@ -334,6 +334,8 @@ def _guardrails(
                 production=None,
                 change=None,
                 bound=None,
+                log_harm=harm,
+                harm_needs=last.needs,
                 state="harm" if harm >= last.needs else "no harm",
             )
             for one, harm in list(zip(watch.plan.metrics, last.log_harm, strict=True))[1:]
@@ -351,6 +353,8 @@ def _claimed(name: str, claim: ClaimResult) -> Guardrail:
         production=claim.production,
         change=claim.change,
         bound=claim.change + sign * (claim.lower_bound - claim.estimate),
+        log_harm=None,
+        harm_needs=None,
         state="shown" if claim.verdict == "passed" else "open",
     )
 
@@ -365,6 +369,8 @@ def _compared(look: MetricLook, better: str) -> Guardrail:
         production=look.production,
         change=look.change,
         bound=look.at_least if better == "higher" else look.at_most,
+        log_harm=look.log_harm,
+        harm_needs=look.harm_needs,
         state="harm" if harmed else "shown" if proven else "no harm",
     )
 

@@ -12,7 +12,6 @@ from jumar.board.reading import Documents
 from jumar.board.view import CanaryView, LedgerView, Notice, WatchView
 from jumar.errors import JumarError
 from jumar.logs.timelines import seconds
-from jumar.loop.documents import STEPS
 
 RECENT = datetime.timedelta(days=7)
 NEAR = 0.5  # of the evidence that takes something back
@@ -76,7 +75,7 @@ def _days(found: Documents) -> list[Notice]:
                     Notice(
                         level="bad" if day.date == last else "warn",
                         at=day.date,
-                        what=f"Step {STEPS.index(step.name) + 1}, {step.name}",
+                        what=f"The step '{step.name}' asks for a look",
                         said=step.said,
                     )
                 )

@@ -115,7 +115,7 @@ def headline(board: Board) -> str:
     if now is None:
         if state.aliases.production:
             return f"{wording.short(state.aliases.production)} decides; its trail cannot be read."
-        return f"Nothing has been released yet: {words.clean(board.incumbent, 60)} decides."
+        return f"Nothing has been released yet; '{words.clean(board.incumbent, 60)}' decides."
     new = next((one for one in board.policies if one.role == "challenger"), None)
     if new is not None:
         return f"Release {now.number} decides; release {new.number} serves {words.share(state.share)} of the units."
@@ -135,7 +135,8 @@ def subline(board: Board) -> Markup:
     now = board.production
     if now is None:
         last = f"The last day that was run is {wording.day(board.days[-1].date)}." if board.days else ""
-        return Markup("{}").format(last or "Certify a policy, then promote it: jumar promote RUN --why …")
+        first = "" if board.state is None else "Certify a policy, then promote it: jumar promote RUN --why …"
+        return Markup("{}").format(last or first)
     since = wording.since(board, now.version)
     said = Markup("<code>{}</code> since {}").format(wording.version_name(now.version), wording.day(since.at.date()))
     parts = [said, Markup("{}").format(wording.grounds(now))]
@@ -153,6 +154,10 @@ def tiles(board: Board) -> list[dict[str, Any]]:
 
 def _tile(label: str, figure: str, small: str, *, known: bool = True) -> dict[str, Any]:
     return {"label": label, "figure": figure, "small": small, "known": known}
+
+
+def _unknown(label: str) -> dict[str, Any]:
+    return _tile(label, "not known", "it cannot be read; see the top", known=False)
 
 
 def _recent(days: list[DayView]) -> dict[str, Any]:
@@ -173,6 +178,8 @@ def _first(known: list[float]) -> str:
 
 def _certified(board: Board) -> dict[str, Any]:
     label, now = "Certified over what it replaced", board.production
+    if now is None and {"registry", "trail"} & set(board.unread):
+        return _unknown(label)
     if now is None:
         return _tile(label, "nothing yet", "no policy was released", known=False)
     if now.certified is None or not now.certified.passed:
@@ -185,27 +192,33 @@ def _certified(board: Board) -> dict[str, Any]:
 
 def _canary(board: Board) -> dict[str, Any]:
     label, state, canary = "In canary", board.state, board.canary
-    if state is None or state.aliases.challenger is None:
+    if state is None:
+        return _unknown(label)
+    if state.aliases.challenger is None:
         return _tile(label, "none", "no challenger serves", known=False)
     if canary is None or not canary.running:
-        return _tile(label, words.share(state.share), "of the units; no day of it was counted yet")
+        why = "what its days showed cannot be read" if "canary" in board.unread else "no day of it was counted yet"
+        return _tile(label, words.share(state.share), f"of the units; {why}")
     small = f"of the units; stage {min(canary.stage, len(canary.shares) - 1) + 1} of {len(canary.shares)}"
     return _tile(label, words.share(state.share), f"{small}, day {canary.day}")
 
 
 def _nearest(board: Board) -> dict[str, Any]:
     label, going = "At the gate", [one for one in board.challengers if one.outcome == "open"]
+    if not going and {"registry", "ledger"} & set(board.unread):
+        return _unknown(label)
     if not going:
         return _tile(label, "none", "no challenger is open", known=False)
     best = max(going, key=lambda one: one.closest)
     last = best.walk[-1].log_capital if best.walk else 0.0
-    nats = f"{words.amount(last, figures=2)} of {best.needs:.1f} nats"
     seen = words.plural(best.rows, "decision")
-    return _tile(label, words.share(best.closest), f"of the evidence: {nats} after {seen}")
+    return _tile(label, words.share(best.closest), f"of the evidence: {wording.nats(last, best.needs)} after {seen}")
 
 
 def _left(board: Board) -> dict[str, Any]:
     ledger = board.ledger
+    if ledger is None and {"registry", "ledger"} & set(board.unread):
+        return _unknown("Attempts left")
     if ledger is None:
         return _tile("Attempts left", "not begun", "there is no ledger of gates", known=False)
     return _tile("Attempts left", f"{ledger.left}", f"of {ledger.attempts} in 365 days")
@@ -246,21 +259,26 @@ def _widths() -> tuple[tuple[str, int], ...]:
 
 def _missing(board: Board) -> dict[str, str]:
     """Why a part of the page is empty."""
-    unread = "The registry cannot be read; what is wrong stands at the top."
     no_loop = "No loop has run here: there is no folder of days beside the registry. --folder names another place."
-    days = no_loop if not board.folder else "No day that was run recorded this yet."
     canary = "No canary is in progress, and none was counted before."
     if board.state is not None and board.state.aliases.challenger:
         canary = f"{wording.short(board.state.aliases.challenger)} serves a share, and no day of it was counted yet."
+    reasons = {
+        "days": (no_loop if not board.folder else "No day that was run recorded this yet.", "days"),
+        "canary": (canary, "canary"),
+        "watch": ("Nothing is watched: a watch begins the day after one release has replaced another.", "watch"),
+        "ledger": ("No challenger was ever opened, so nothing of the year's error is spent.", "ledger"),
+        "policies": ("Nothing was released yet.", "trail"),
+        "challengers": ("No challenger was ever opened.", "ledger"),
+        "guardrails": ("No gate, canary or watch has looked at a metric beside the reward.", "ledger"),
+        "trail": ("Nothing was promoted yet.", "trail"),
+    }
+    unread = {"registry"} & set(board.unread)
     return {
-        "why_no_days": days,
-        "why_no_canary": canary,
-        "why_no_watch": "Nothing is watched: a watch begins the day after one release has replaced another.",
-        "why_no_ledger": "No challenger was ever opened, so nothing of the year's error is spent.",
-        "why_no_policies": unread if board.state is None else "Nothing was released yet.",
-        "why_no_challengers": "No challenger was ever opened.",
-        "why_no_guardrails": "No gate, canary or watch has looked at a metric beside the reward.",
-        "why_no_trail": unread if board.state is None or board.state.number else "Nothing was promoted yet.",
+        f"why_no_{part}": "It cannot be read; what is wrong stands at the top."
+        if needs in board.unread or unread
+        else why
+        for part, (why, needs) in reasons.items()
     }
 
 

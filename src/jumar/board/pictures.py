@@ -90,7 +90,7 @@ def rewards(days: Sequence[DayView], changes: Sequence[tuple[datetime.date, str]
     known = [(day.date, day.reward) for day in days if day.reward is not None]
     if not known:
         return None
-    sheet = Sheet(_dated([date for date, _ in known], [value for _, value in known], width, 250, top=26))
+    sheet = Sheet(_dated([date for date, _ in known], [value for _, value in known], width, 290, top=26))
     _grid(sheet, words.amount)
     _dates(sheet)
     _changes(sheet, changes)
@@ -116,7 +116,7 @@ def rates(days: Sequence[DayView], actions: Sequence[str], width: float) -> Mark
     if not known:
         return None
     first, last = known[0].date.toordinal(), known[-1].date.toordinal()
-    sheet = Sheet(Frame(width, 200, (first - 0.5, last + 0.5), (0.0, 1.0), top=8))
+    sheet = Sheet(Frame(width, 224, (first - 0.5, last + 0.5), (0.0, 1.0), top=8))
     _grid(sheet, words.share, ticks=[0.0, 0.5, 1.0])
     each = sheet.frame.at(1) - sheet.frame.at(0)
     for day in known:

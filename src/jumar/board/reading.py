@@ -42,7 +42,8 @@ class Documents:
         ledger: of the gates; ``manifests``, ``looks`` of its challengers, by name.
         days: of the loop, the earliest first; ``learned`` certificates of what was opened on them, by challenger.
         canary, watch: the latest.
-        troubles: what could not be read.
+        troubles: what could not be read, in sentences; ``unread`` names the parts: "registry", "trail", "versions",
+            "ledger", "challengers", "days", "learned", "canary", "watch".
     """
 
     registry: str
@@ -58,6 +59,24 @@ class Documents:
     canary: CanaryRecord | None = None
     watch: Watch | None = None
     troubles: list[str] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
+
+
+class _Tries:
+    """Calls that may fail without hiding what others find."""
+
+    def __init__(self) -> None:
+        self.troubles: list[str] = []
+        self.unread: set[str] = set()
+
+    def __call__(self, part: str, read: Callable[[], Found], otherwise: Found) -> Found:
+        """What ``read`` gives, else ``otherwise`` and a note."""
+        try:
+            return read()
+        except _BROKEN as error:
+            self.troubles.append(_sentence(error))
+            self.unread.add(part)
+            return otherwise
 
 
 class Reader:
@@ -72,31 +91,22 @@ class Reader:
         self.url, self._given = os.fspath(registry), None if folder is None else Path(folder)
         self._history: list[RegistryRecord] = []
         self._versions: dict[str, Version] = {}
-        self._gates: dict[str, tuple[Attempt, Manifest, list[Look]]] = {}
         self._files: dict[Path, tuple[tuple[int, int], object]] = {}
 
     def read(self) -> Documents:
         """Everything as it is now. It raises nothing that a damaged or absent document could cause."""
-        troubles: list[str] = []
-
-        def tried(read: Callable[[], Found], otherwise: Found) -> Found:
-            try:
-                return read()
-            except _BROKEN as error:
-                troubles.append(_sentence(error))
-                return otherwise
-
-        place, own = tried(self._place, (self.url, None))
-        book = tried(lambda: Registry(self.url), None)
-        state = tried(book.state, None) if book else None
-        history = tried(lambda: self._trail(book, state, own is None), []) if book and state else []
+        tried = _Tries()
+        place, own = tried("registry", self._place, (self.url, None))
+        book = tried("registry", lambda: Registry(self.url), None)
+        state = tried("registry", book.state, None) if book else None
+        history = tried("trail", lambda: self._trail(book, state, own is None), []) if book and state else []
         loop = self._given or (own / LOOP if own else None)
         known = loop is not None and (self._given is not None or loop.is_dir())
         ledger, manifests, looks = self._read_gates(own / GATES, tried) if own else (None, {}, {})
         days = self._days(loop, tried) if known and loop else []
         learned = self._learned(loop, days, tried) if known and loop else {}
-        canary = tried(lambda: self._cached(loop / CANARY, _canary), None) if known and loop else None
-        watch = tried(lambda: self._cached(loop / WATCH, watch_of), None) if known and loop else None
+        canary = tried("canary", lambda: self._cached(loop / CANARY, _canary), None) if known and loop else None
+        watch = tried("watch", lambda: self._cached(loop / WATCH, watch_of), None) if known and loop else None
         return Documents(
             registry=place,
             folder=str(loop) if known else "",
@@ -110,7 +120,8 @@ class Reader:
             learned=learned,
             canary=canary,
             watch=watch,
-            troubles=troubles,
+            troubles=tried.troubles,
+            unread=tried.unread,
         )
 
     def _place(self) -> tuple[str, Path | None]:
@@ -123,47 +134,43 @@ class Reader:
             self._history = book.history()
         return self._history
 
-    def _named(
-        self, book: Registry, history: list[RegistryRecord], tried: Callable[..., Version | None]
-    ) -> dict[str, Version]:
+    def _named(self, book: Registry, history: list[RegistryRecord], tried: _Tries) -> dict[str, Version]:
         """Versions of the history; one that has a certificate cannot change."""
         for name in sorted({record.version for record in history if record.version}):
             known = self._versions.get(name)
             if known is None or known.certificate is None:
-                found = tried(lambda name=name: book.version(name), None)
+                found = tried("versions", lambda name=name: book.version(name), None)
                 if found is not None:
                     self._versions[name] = found
         return self._versions
 
     def _read_gates(
-        self, folder: Path, tried: Callable[..., Ledger | None]
+        self, folder: Path, tried: _Tries
     ) -> tuple[Ledger | None, dict[str, Manifest], dict[str, list[Look]]]:
         """The ledger, and of each challenger what was frozen and seen."""
         store = Store(folder, 0.0)
-        ledger = tried(store.known_ledger, None) if folder.is_dir() else None
+        ledger = tried("ledger", store.known_ledger, None) if folder.is_dir() else None
+        manifests, looks = {}, {}
         for row in ledger.rows if ledger else []:
-            known = self._gates.get(row.name)
-            if known is None or known[0] != row:
-                found = tried(lambda row=row: _challenger(store, row), None)
-                if found is not None:
-                    self._gates[row.name] = found
-        there = {row.name for row in ledger.rows} if ledger else set()
-        kept = {name: found for name, found in self._gates.items() if name in there}
-        return ledger, {name: one[1] for name, one in kept.items()}, {name: one[2] for name, one in kept.items()}
+            found = tried("challengers", lambda row=row: _challenger(store, row), None)
+            if found is not None:
+                manifests[row.name], looks[row.name] = found
+        return ledger, manifests, looks
 
-    def _days(self, loop: Path, tried: Callable[..., Day | None]) -> list[Day]:
+    def _days(self, loop: Path, tried: _Tries) -> list[Day]:
         found = (
-            tried(lambda path=path: self._cached(path, day_of), None) for path in loop.glob(f"{DAYS}/date=*/{DAY_FILE}")
+            tried("days", lambda path=path: self._cached(path, day_of), None)
+            for path in loop.glob(f"{DAYS}/date=*/{DAY_FILE}")
         )
         return sorted((day for day in found if day is not None), key=lambda day: day.date)
 
-    def _learned(self, loop: Path, days: list[Day], tried: Callable[..., Certificate | None]) -> dict[str, Certificate]:
+    def _learned(self, loop: Path, days: list[Day], tried: _Tries) -> dict[str, Certificate]:
         """Certificates of the runs that challengers were learned in."""
         found = {}
         for day in days:
             path = loop / DAYS / f"date={day.date.isoformat()}" / LEARNED / CERTIFICATE
             if day.opened:
-                certificate = tried(lambda path=path: self._cached(path, _certificate), None)
+                certificate = tried("learned", lambda path=path: self._cached(path, _certificate), None)
                 if certificate is not None:
                     found[day.opened] = certificate
         return found
@@ -186,18 +193,18 @@ def _canary(data: bytes, what: str) -> CanaryRecord:
     try:
         return Canary.from_bytes(data).record
     except ReleaseError as error:
-        raise ReleaseError(f"'{what}' cannot be read: {error}", remedy="Restore it from a copy.") from error
+        raise ReleaseError(f"'{what}': {error.what}", remedy=error.remedy) from error
 
 
 def _certificate(data: bytes, what: str) -> Certificate:
     return decoded(data, Certificate, what)
 
 
-def _challenger(store: Store, row: Attempt) -> tuple[Attempt, Manifest, list[Look]]:
+def _challenger(store: Store, row: Attempt) -> tuple[Manifest, list[Look]]:
     """What was frozen and seen; where it was looked at between two reads, as it is after that."""
     while True:
         try:
-            return row, store.manifest(row), store.state(row).looks
+            return store.manifest(row), store.state(row).looks
         except ReleaseError:
             now = store.attempt(row.name)
             if now == row:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jumar.board import pictures
 from jumar.board.view import Board, ChallengerView, Gain, PolicyView
-from jumar.board.wording import alpha, day, grounds, moment, short, version_name
+from jumar.board.wording import alpha, day, grounds, moment, nats, short, version_name
 from jumar.evaluate.certificate import ClaimResult
 from jumar.report import words
 
@@ -43,14 +43,18 @@ def _policy_row(one: PolicyView, domain: tuple[float, float]) -> dict[str, Any]:
         "role": one.role,
         "tone": _ROLES[one.role],
         "forced": one.forced,
-        "days": f"decided on {words.plural(one.days, 'day')}" if one.days else "has decided on no counted day",
+        "days": f"decided on {words.plural(one.days, 'day')}" if one.days else "no counted day in production",
         "certified": _certified(one.certified, domain) if one.certified else None,
         "why_no_gain": "forced, without a certificate" if one.forced else "its look is not there",
         "canary": _canaried(one, domain),
         "served": _served(one),
+        "why_no_days": "days not recorded" if one.days else "no day in production",
         "deviation": None
         if one.deviation is None
-        else {"changed": words.share(one.deviation.changed), "kl": f"KL {words.amount(one.deviation.kl)} nats"},
+        else {
+            "changed": words.share(one.deviation.changed),
+            "kl": f"KL {words.amount(one.deviation.kl, figures=2)} nats",
+        },
         "at": day(one.at.date()),
         "grounds": grounds(one),
     }
@@ -105,7 +109,8 @@ def _domain(policies: Sequence[PolicyView]) -> tuple[float, float]:
             scale = words.Scale(one.certified.production)
             shown += [scale.of(one.certified.estimate), scale.of(one.certified.lower_bound)]
         if one.canary and words.Scale(one.canary.production).relative:
-            shown.append(words.Scale(one.canary.production).of(one.canary.change))
+            change = words.Scale(one.canary.production).of(one.canary.change)
+            shown += [change, 1.4 * change]
     high = max(shown) * 1.15
     return max(min(min(shown) * 1.15, -0.25 * high), -2 * high), high
 
@@ -138,7 +143,7 @@ def _challenger_row(one: ChallengerView, *, folded_out: bool) -> dict[str, Any]:
         "meter": {"passed": "ok", "open": "blue"}.get(one.outcome, "none"),
         "open": folded_out,
         "closest": one.closest,
-        "evidence": f"{words.amount(capital, figures=2)} of {one.needs:.1f} nats",
+        "evidence": nats(capital, one.needs),
         "line": line,
         "pictures": [first, second] if first and second else [],
         "why_no_look": "The gate has not looked yet." if one.rows == 0 else "Its looks cannot be read; see the top.",
@@ -164,7 +169,7 @@ def _facts(one: ChallengerView) -> list[tuple[str, str]]:
         facts.append(("promised when learned", scale.show(one.promise.estimate)))
     if one.deviation is not None:
         facts.append(("decisions it changes", words.share(one.deviation.changed)))
-        facts.append(("KL from production", f"{words.amount(one.deviation.kl)} nats a decision"))
+        facts.append(("KL from production", f"{words.amount(one.deviation.kl, figures=2)} nats a decision"))
     else:
         facts.append(("deviation", "not recorded: its run is not there"))
     return facts

@@ -212,6 +212,7 @@ class Guardrail(Record, frozen=True, kw_only=True):
         where: who looked.
         production, change: per decision (gate) or per unit (canary); None where the watch compares alone.
         bound: the worst that the change can be by what was seen; None where nothing says so.
+        log_harm, harm_needs: evidence of harm in nats, and what takes back; None for the gate.
         state: "shown" (what was asked for is proven), "no harm" (none was found), "open" (not shown yet), "harm".
     """
 
@@ -221,6 +222,8 @@ class Guardrail(Record, frozen=True, kw_only=True):
     production: float | None
     change: float | None
     bound: float | None
+    log_harm: float | None
+    harm_needs: float | None
     state: Literal["shown", "no harm", "open", "harm"]
 
 
@@ -274,7 +277,7 @@ class Board(Record, frozen=True, kw_only=True):
     Attributes:
         at: when it was gathered, UTC.
         registry, folder: where it was read; ``folder`` is empty where no loop is known.
-        readable: whether the registry could be read.
+        unread: parts that are there and could not be read, see ``reading.Documents``.
         incumbent: what decides as long as the registry has no production.
         state: the last record, None where it could not be read.
         notices: what asks for a person, the worst first.
@@ -289,7 +292,7 @@ class Board(Record, frozen=True, kw_only=True):
     at: datetime.datetime
     registry: str
     folder: str
-    readable: bool
+    unread: list[str]
     incumbent: str
     state: RegistryRecord | None
     notices: list[Notice]

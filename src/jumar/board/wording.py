@@ -6,6 +6,7 @@ In: figures and records. Out: plain strings. Only this floor imports this module
 from __future__ import annotations
 
 import datetime
+import math
 import re
 
 from jumar.board.view import Board, PolicyView
@@ -36,13 +37,21 @@ def moment(when: datetime.datetime) -> str:
 
 
 def level(confidence: float) -> str:
-    """A confidence, without the digits that binary adds."""
-    return words.level(float(f"{confidence:.9f}"))
+    """A confidence, rounded down to where its error shows two figures: 0.9999807 → "99.998%"."""
+    error = 100 * (1.0 - confidence)
+    decimals = max(1 - math.floor(math.log10(error)), 0) if error > 0 else 12
+    floor = 10.0**-decimals * math.floor((100.0 - error) * 10.0**decimals + 1e-6)
+    return f"{floor:.{decimals}f}".rstrip("0").rstrip(".") + "%"
 
 
 def alpha(x: float) -> str:
     """An error probability as a percentage."""
     return f"{100 * x:.3g}%"
+
+
+def nats(x: float, needs: float) -> str:
+    """Evidence beside what is needed."""
+    return f"{x:.1f} of {needs:.1f} nats".replace("-", words.MINUS)
 
 
 def grounds(policy: PolicyView) -> str:
