@@ -147,7 +147,7 @@ def _challenger_row(one: ChallengerView, *, folded_out: bool) -> dict[str, Any]:
         "line": line,
         "pictures": [first, second] if first and second else [],
         "why_no_look": "The gate has not looked yet." if one.rows == 0 else "Its looks cannot be read; see the top.",
-        "counted_by": "against production, per decision" if scale.relative else "per decision",
+        "counted_by": "against production" if scale.relative else "per decision",
         "facts": _facts(one),
         "claims": [_claim_row(claim, one.needs) for claim in one.claims],
         "said": [said for said in (*one.reasons, one.why) if said],
