@@ -1,15 +1,16 @@
-"""How fast does the service decide, every decision being on disk before it is told, and how late are the slowest?
+"""How fast does the service decide, every decision on disk before it is told, and how late are the slowest?
 
-A policy is learned from the founding world and promoted in a registry; `jumar serve` decides by it in a process of its
-own, and a load generator in another asks at moments drawn beforehand (Poisson), whether earlier answers have come or not.
-Latency counts from the moment drawn, so that a service that falls behind cannot hide it. Both share the machine's cores.
+A policy is learned from the founding world and promoted in a registry; `jumar serve` decides by it in processes of its
+own, and a load generator in another asks at moments drawn beforehand (Poisson), whether earlier answers have come or
+not. Latency counts from the moment drawn, so that a service that falls behind cannot hide it. All share the machine's
+cores; what the service's processes took of them is printed for each decision.
 
     python benchmarks/serve_load.py                                # 1,000 to 4,000 a second, 20 seconds each
     python benchmarks/serve_load.py --rates 3000 --seconds 60 --workers 2
     python benchmarks/serve_load.py --peer-python /path/to/python  # beside FastAPI + scikit-learn without a log
 
-The peer needs fastapi, uvicorn, scikit-learn and pandas in that Python; it scores the same contexts with a network of the
-same size (a pipeline with one-hot encoding and MLPClassifier), draws an action, and keeps nothing.
+The peer needs fastapi, uvicorn, scikit-learn and pandas in that Python; it scores the same contexts with a network of
+the same size (a pipeline with one-hot encoding and MLPClassifier), draws an action, and keeps nothing.
 """
 
 from __future__ import annotations
@@ -174,11 +175,30 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit("the server did not start")
 
 
-def show(name: str, rate: float, found: list[float]) -> None:
-    achieved, half, most, nearly_all, errors = found
-    print(
-        f"{name:<22}{rate:>8,.0f}{achieved:>10,.0f}{half * 1e3:>9.2f}{most * 1e3:>9.2f}{nearly_all * 1e3:>10.2f}{errors:>8.0f}"
-    )
+def show(name: str, rate: float, found: list[float], cpu: float) -> None:
+    achieved, errors = found[0], found[4]
+    times = "".join(f"{mark * 1e3:>9.2f}" for mark in found[1:4])
+    print(f"{name:<22}{rate:>8,.0f}{achieved:>10,.0f}{times}{errors:>8.0f}{cpu * 1e6:>9.0f}")
+
+
+def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
+    """What a process and its children took so far."""
+    ticks = 0
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for pid in (str(process.pid), *children):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measure_all(name: str, process: subprocess.Popen[bytes], port: int, rates: list[float], seconds: float,
+                requests: Path) -> None:  # fmt: skip
+    """Every rate in turn."""
+    for rate in rates:
+        before = cpu_seconds(process)
+        found = measure(port, rate, seconds, requests)
+        asked = rate * seconds + min(rate, 500.0) * WARMING_S
+        show(name, rate, found, (cpu_seconds(process) - before) / asked)
 
 
 def load_service(place: Path, requests: Path, given: argparse.Namespace) -> None:
@@ -191,8 +211,7 @@ def load_service(place: Path, requests: Path, given: argparse.Namespace) -> None
     try:
         wait_for(given.port, serving)
         time.sleep(2.0)
-        for rate in given.rates:
-            show("jumar serve, on disk", rate, measure(given.port, rate, given.seconds, requests))
+        measure_all("jumar serve, on disk", serving, given.port, given.rates, given.seconds, requests)
     finally:
         serving.terminate()
         serving.wait(60)
@@ -209,8 +228,7 @@ def load_peer(place: Path, requests: Path, given: argparse.Namespace) -> None:
     )
     try:
         wait_for(port, peer)
-        for rate in given.peer_rates:
-            show("FastAPI, no log", rate, measure(port, rate, given.seconds, requests))
+        measure_all("FastAPI, no log", peer, port, given.peer_rates, given.seconds, requests)
     finally:
         peer.terminate()
         peer.wait(60)
@@ -237,7 +255,7 @@ def main() -> None:
         if not requests.exists():
             requests = prepare(place)
         print(f"{os.cpu_count()} cores, {given.workers} worker(s), pyarrow {pa.__version__}; milliseconds")
-        print(f"{'':<22}{'asked/s':>8}{'done/s':>10}{'p50':>9}{'p99':>9}{'p99.9':>10}{'errors':>8}")
+        print(f"{'':<22}{'asked/s':>8}{'done/s':>10}{'p50':>9}{'p99':>9}{'p99.9':>9}{'errors':>8}{'CPU µs':>9}")
         load_service(place, requests, given)
         if given.peer_python:
             load_peer(place, requests, given)

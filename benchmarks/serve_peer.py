@@ -1,8 +1,12 @@
 """The peer of serve_load.py: FastAPI + scikit-learn as they are usually put together, without a log of decisions.
 
-Run by `serve_load.py --peer-python`, in a Python that has fastapi, uvicorn, scikit-learn and pandas; it needs nothing of
-Jumar. It learns which action was taken from the same log, with a network of the size of the policy's, and decides by it.
+Run by `serve_load.py --peer-python`, in a Python that has fastapi, uvicorn, scikit-learn and pandas; it needs nothing
+of Jumar. It learns which action was taken from the same log, with a network of the size of the policy's, and decides by
+it.
 """
+
+# What the peer needs is not among what Jumar needs.
+# pyright: reportMissingImports=false
 
 from __future__ import annotations
 

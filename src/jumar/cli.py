@@ -1,7 +1,7 @@
 """The command line: words to functions, nothing else.
 
 In: arguments. Out: what the functions do, shown in the terminal, and an exit code: 0 done or certified, 3 not
-certified, 2 bad input, 1 a defect of ours, 130 interrupted.
+certified or a person should look, 2 bad input, 75 not yet, 1 a defect of ours, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import jumar
-from jumar import cli_gate, cli_join, cli_plan, cli_registry, cli_serve, cli_ui, cli_worlds, interrupts
+from jumar import cli_gate, cli_join, cli_loop, cli_plan, cli_registry, cli_serve, cli_ui, cli_worlds, interrupts
 from jumar.cli_flags import CLAIM_FLAGS, LOG_FLAGS, ClaimFlags, LogFlags
-from jumar.errors import JumarError
+from jumar.errors import JumarError, OptionError
 
 if TYPE_CHECKING:
     from jumar.improvement import Improvement
@@ -54,6 +54,7 @@ app.command(cli_registry.show)
 app.command(cli_registry.mirror)
 app.command(cli_serve.serve)
 app.command(cli_join.join)
+app.command(cli_loop.loop)
 app.command(cli_ui.ui)
 app.command(cli_worlds.world)
 app.command(cli_worlds.collect)
@@ -240,29 +241,64 @@ def evaluate(
 
 
 @app.command
-def score(policy: Path, source: str, out: Path, *, seed: int | None = None) -> int:
-    """Decide for every row of a table and add action, propensity and pmf.
+def score(
+    policy: Path,
+    source: str,
+    out: Path | None = None,
+    *,
+    seed: int | None = None,
+    log: Path | None = None,
+    explore: str = "policy",
+    salt: str = "jumar",
+) -> int:
+    """Decide for every row of a table and add action, propensity and pmf; or decide as the service would, into its log.
 
     Parameters
     ----------
     policy
-        The policy folder.
+        The policy folder; with --log the registry, whose production decides, and whose challenger for its units.
     source
         The rows to decide on.
     out
-        The Parquet file to write.
+        The Parquet file to write; not with --log.
     seed
         Changes all draws. Rows with ids decide the same again under the same seed (default 0); rows without ids are
-        drawn afresh unless a seed is given.
+        drawn afresh unless a seed is given. Not with --log.
+    log
+        Folder of the decision log to decide into. Rows need a decision id.
+    explore
+        With --log: policy (as certified), floor:0.05, softmax:2, top-two:0.5 or thompson.
+    salt
+        With --log: of all draws, as of the service.
     """
     from jumar.serve import score as score_rows
 
+    if (log is None) == (out is None) or (log is not None and seed is not None):
+        raise OptionError(
+            "Decisions go either into a file or into a log, which has a salt and no seed",
+            remedy="Say 'jumar score POLICY ROWS OUT', or 'jumar score REGISTRY ROWS --log DIR'.",
+        )
+    if log is not None:
+        return _record(policy, source, log, explore, salt)
+    assert out is not None
     with _progress() as tell:
         loaded = jumar.load_policy(policy)
         tell("score", 0.0)
         rows = score_rows(loaded, source, out, seed=seed)
         tell("score", 1.0)
     screen.print(f"{rows:,} decisions → {out}", markup=False)
+    return CERTIFIED
+
+
+def _record(registry: Path, source: str, log: Path, explore: str, salt: str) -> int:
+    """Decide into a decision log; how many rows each version decided."""
+    from jumar.policy.exploration import parse_exploration
+    from jumar.release import Registry
+    from jumar.serve.recorded import record
+
+    counts = record(Registry(registry), source, log, exploration=parse_exploration(explore), salt=salt)
+    for version, rows in counts.items():
+        screen.print(f"{rows:,} decisions by {version} → {log}", markup=False)
     return CERTIFIED
 
 

@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 from board_papers import DEVIATIONS, FIRST, HOSTILE, LAST, STORY, V, certificate
 
-from jumar.loop.documents import CANARY, DAY_FILE, DAYS, LEARNED, STEPS, WATCH, Day, LoopConfig, Step
+from jumar.loop.documents import STEPS, Day, LoopConfig, Step
+from jumar.loop.folders import CANARY, DAY_FILE, LEARNED, WATCH, Folders
 from jumar.release.canary_plan import STAGES, CanaryDay, CanaryMetric, CanaryPlan, CanaryRecord, MetricLook
 from jumar.release.canary_state import Canary, nobody
 from jumar.release.documents import encoded
@@ -27,7 +28,7 @@ def write_loop(root: Path, hostile: bool = False) -> None:
     chance = np.random.default_rng(5)
     opened = {day: name for name, day, *_ in STORY if name != "by-hand"}
     for date in dates():
-        place = root / DAYS / f"date={date.isoformat()}"
+        place = Folders(root).of(date)
         place.mkdir(parents=True)
         name = opened.get(date, "")
         if name in DEVIATIONS:

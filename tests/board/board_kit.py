@@ -13,7 +13,7 @@ from jumar.board.gathered import gather
 from jumar.board.reading import Reader
 from jumar.board.server import BoardApp
 from jumar.board.view import Board
-from jumar.loop.documents import LOOP
+from jumar.loop.folders import LOOP
 from jumar.release.registry.registry import GATES
 
 

@@ -241,6 +241,16 @@ def test_units_without_a_name_and_units_of_earlier_stages_are_not_compared():
     assert canary.last.exposed == ((where >= 0.1) & (where < 0.5)).sum()
 
 
+def test_days_without_decisions_show_nothing():
+    canary, nothing = begin(PLAN), Town(units=1).day(0.1).slice(0, 0)
+    for number in range(4):
+        canary = Canary.from_bytes(update(canary, day(number), nothing, share=0.1).to_bytes())
+    assert canary.last is not None
+    assert (canary.last.decision, canary.last.exposed, canary.last.log_ratio) == ("rollback", 0, 0.0)
+    assert [one.log_harm for one in canary.last.metrics] == pytest.approx([0.0, 0.0], abs=1e-12)
+    assert canary.last.reasons[1] == "Only 0 units that are new to the challenger were seen; 50 are asked for."
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [

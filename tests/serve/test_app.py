@@ -77,17 +77,18 @@ def test_requests_that_arrive_together_are_scored_together(make: Make) -> None:
 
 def test_nobody_is_told_before_the_log_has_it(make: Make) -> None:
     caller = make()
-    caller.sink.held = []
+    held: list[Future[None]] = []
+    caller.sink.held = held
 
     async def ask() -> None:
         asked = asyncio.ensure_future(caller.post("/decide", {"context": CONTEXT}))
         rewarded = asyncio.ensure_future(caller.post("/reward", {"decision_id": "d", "value": 1}))
         await asyncio.sleep(0.05)
-        assert len(caller.sink.held) == 2
+        assert len(held) == 2
         assert not asked.done()
         assert not rewarded.done()
         assert caller.desk.waiting == 2
-        for future in caller.sink.held:
+        for future in held:
             future.set_result(None)
         assert (await asked)[0] == 200
         assert (await rewarded) == (200, {"accepted": 1})
@@ -197,7 +198,7 @@ def test_tokens_guard_what_writes_and_nothing_else(make: Make) -> None:
 
 
 def test_a_body_is_refused_before_it_is_read(make: Make) -> None:
-    caller = make(limits={"body_bytes": 2_000, "body_s": 0.1})
+    caller = make(limits={"body_bytes": 2_000})
 
     def send(headers: dict[str, str], pieces: list[bytes]) -> tuple[int, dict[str, str], bytes]:
         return asyncio.run(caller.send("POST", "/decide", headers=headers, pieces=pieces))
@@ -206,7 +207,6 @@ def test_a_body_is_refused_before_it_is_read(make: Make) -> None:
         status, headers, _ = send({"content-length": length}, [])
         assert (status, headers["connection"]) == (413, "close")
     assert send({"content-length": ""}, [b"x" * 1_500] * 3)[0] == 413
-    assert send({"content-length": "10"}, [])[0] == 408
     assert send({"content-type": "text/plain"}, [b"{}"])[0] == 415
     assert send({"content-type": "Application/JSON; charset=utf-8"}, [b"{}"])[0] == 400
 
@@ -374,14 +374,14 @@ def test_the_page_needs_nothing_from_elsewhere(make: Make) -> None:
 def test_futures_of_a_closed_loop_do_no_harm(make: Make) -> None:
     """A caller that gave up leaves rows that the log still takes."""
     caller = make()
-    caller.sink.held = []
+    held: list[Future[None]] = []
+    caller.sink.held = held
 
     async def give_up() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await caller.post("/decide", {"context": CONTEXT})
-        future: Future[None] = caller.sink.held[0]
-        future.set_result(None)
+        held[0].set_result(None)
         await asyncio.sleep(0.01)
         assert caller.desk.waiting == 0
 

@@ -159,9 +159,10 @@ def test_a_context_that_does_not_fit_falls_back_and_says_why(policy: Policy) -> 
         assert fault is not None
         assert word in fault
         assert row == (None,) * len(KINDS)
-    for beyond in ({"k": 2**64}, {"x": 10**400}, {"when": "0001-01-01T00:00:00+12:00"}):
+    huge = b'{"k": 1' + b"0" * 5_000 + b"}"
+    for beyond in (huge, b'{"x": 1e999}', msgspec.json.encode(CONTEXT | {"when": "0001-01-01T00:00:00+12:00"})):
         with pytest.raises(MalformedError, match="range"):
-            decider.reader.row(msgspec.json.encode(CONTEXT | beyond) if "x" not in beyond else b'{"x": 1e999}')
+            decider.reader.row(beyond)
     for name in CONTEXT:
         row, fault = decider.reader.row(msgspec.json.encode({k: v for k, v in CONTEXT.items() if k != name}))
         assert fault is not None

@@ -16,10 +16,11 @@ import msgspec
 
 from jumar.errors import JumarError
 from jumar.evaluate.certificate import Certificate
-from jumar.loop.documents import CANARY, DAY_FILE, DAYS, LEARNED, LOOP, WATCH, Day, day_of, watch_of
+from jumar.loop.documents import Day
+from jumar.loop.folders import CANARY, LEARNED, LOOP, WATCH, Folders, read_document
 from jumar.release.canary_plan import CanaryRecord
 from jumar.release.canary_state import Canary
-from jumar.release.documents import Attempt, Ledger, Look, Manifest, ReleaseError, decoded
+from jumar.release.documents import Attempt, Ledger, Look, Manifest, ReleaseError
 from jumar.release.registry.documents import RegistryRecord, Version
 from jumar.release.registry.files import files_at
 from jumar.release.registry.registry import GATES, Registry
@@ -91,7 +92,7 @@ class Reader:
         self.url, self._given = os.fspath(registry), None if folder is None else Path(folder)
         self._history: list[RegistryRecord] = []
         self._versions: dict[str, Version] = {}
-        self._files: dict[Path, tuple[tuple[int, int], object]] = {}
+        self._canary: tuple[tuple[int, int], CanaryRecord] | None = None
 
     def read(self) -> Documents:
         """Everything as it is now. It raises nothing that a damaged or absent document could cause."""
@@ -103,10 +104,10 @@ class Reader:
         loop = self._given or (own / LOOP if own else None)
         known = loop is not None and (self._given is not None or loop.is_dir())
         ledger, manifests, looks = self._read_gates(own / GATES, tried) if own else (None, {}, {})
-        days = self._days(loop, tried) if known and loop else []
-        learned = self._learned(loop, days, tried) if known and loop else {}
-        canary = tried("canary", lambda: self._cached(loop / CANARY, _canary), None) if known and loop else None
-        watch = tried("watch", lambda: self._cached(loop / WATCH, watch_of), None) if known and loop else None
+        days = _days(Folders(loop), tried) if known and loop else []
+        learned = _learned(Folders(loop), days, tried) if known and loop else {}
+        canary = tried("canary", lambda: self._read_canary(loop / CANARY), None) if known and loop else None
+        watch = tried("watch", lambda: read_document(loop / WATCH, Watch), None) if known and loop else None
         return Documents(
             registry=place,
             folder=str(loop) if known else "",
@@ -157,47 +158,35 @@ class Reader:
                 manifests[row.name], looks[row.name] = found
         return ledger, manifests, looks
 
-    def _days(self, loop: Path, tried: _Tries) -> list[Day]:
-        found = (
-            tried("days", lambda path=path: self._cached(path, day_of), None)
-            for path in loop.glob(f"{DAYS}/date=*/{DAY_FILE}")
-        )
-        return sorted((day for day in found if day is not None), key=lambda day: day.date)
-
-    def _learned(self, loop: Path, days: list[Day], tried: _Tries) -> dict[str, Certificate]:
-        """Certificates of the runs that challengers were learned in."""
-        found = {}
-        for day in days:
-            path = loop / DAYS / f"date={day.date.isoformat()}" / LEARNED / CERTIFICATE
-            if day.opened:
-                certificate = tried("learned", lambda path=path: self._cached(path, _certificate), None)
-                if certificate is not None:
-                    found[day.opened] = certificate
-        return found
-
-    def _cached(self, path: Path, read: Callable[[bytes, str], Found]) -> Found | None:
-        """A document of a file, read again where the file was replaced; None where there is none."""
+    def _read_canary(self, path: Path) -> CanaryRecord | None:
+        """The latest canary, None where there is none; read again where its file was replaced: it may be large."""
         try:
             seen = path.stat()
             key = (seen.st_mtime_ns, seen.st_ino)
-            known = self._files.get(path)
-            if known is None or known[0] != key:
-                known = (key, read(path.read_bytes(), str(path)))
-                self._files[path] = known
-        except (FileNotFoundError, NotADirectoryError):
+            if self._canary is None or self._canary[0] != key:
+                self._canary = (key, Canary.from_bytes(path.read_bytes()).record)
+        except FileNotFoundError:
             return None
-        return known[1]  # type: ignore[return-value]
+        except ReleaseError as error:
+            raise ReleaseError(f"'{path}': {error.what}", remedy=error.remedy) from error
+        return self._canary[1]
 
 
-def _canary(data: bytes, what: str) -> CanaryRecord:
-    try:
-        return Canary.from_bytes(data).record
-    except ReleaseError as error:
-        raise ReleaseError(f"'{what}': {error.what}", remedy=error.remedy) from error
+def _days(folders: Folders, tried: _Tries) -> list[Day]:
+    found = [tried("days", lambda date=date: folders.read(date), None) for date in tried("days", folders.dates, [])]
+    return [day for day in found if day is not None]
 
 
-def _certificate(data: bytes, what: str) -> Certificate:
-    return decoded(data, Certificate, what)
+def _learned(folders: Folders, days: list[Day], tried: _Tries) -> dict[str, Certificate]:
+    """Certificates of the runs that challengers were learned in."""
+    found = {}
+    for day in days:
+        path = folders.of(day.date) / LEARNED / CERTIFICATE
+        if day.opened:
+            certificate = tried("learned", lambda path=path: read_document(path, Certificate), None)
+            if certificate is not None:
+                found[day.opened] = certificate
+    return found
 
 
 def _challenger(store: Store, row: Attempt) -> tuple[Manifest, list[Look]]:

@@ -17,6 +17,7 @@ from jumar.features.raw import FIRST_KNOWN, MISSING, MISSING_TEXT, UNKNOWN, Bloc
 from jumar.features.spec import FeatureSpec, IdsColumn
 
 Columns = Mapping[str, Sequence[Any]]
+_EXACT = 2.0**53  # up to here double precision holds every whole number
 
 
 class PlainReader:
@@ -31,6 +32,8 @@ class PlainReader:
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._spec = spec
+        self._plain = [place for place, column in enumerate(spec.numbers) if not column.part]
+        self._times = [place for place, column in enumerate(spec.numbers) if column.part]
         self._codes = [_codes(column.vocabulary) for column in spec.categories]
         self._ids = [_ids_reader(column) for column in spec.ids]
 
@@ -38,11 +41,11 @@ class PlainReader:
         """The blocks of ``rows`` rows."""
         spec = self._spec
         numbers = np.empty((rows, len(spec.numbers)), np.float32)
+        if self._plain:
+            numbers[:, self._plain] = _floats([columns[spec.numbers[place].name] for place in self._plain], rows)
         times: dict[str, Mapping[str, NDArray[np.float64]]] = {}
-        for place, column in enumerate(spec.numbers):
-            if not column.part:
-                numbers[:, place] = _floats(columns[column.name])
-                continue
+        for place in self._times:
+            column = spec.numbers[place]
             if column.name not in times:
                 times[column.name] = _parts(columns[column.name])
             numbers[:, place] = times[column.name][column.part]
@@ -53,21 +56,21 @@ class PlainReader:
         return Blocks(numbers, codes, tuple(ids))
 
 
-def _floats(values: Sequence[Any]) -> NDArray[np.float32]:
-    """Float32 with NaN for None and for what is infinite or no number; whole numbers are rounded once."""
-    if any(type(value) is str for value in values):
-        values = [float_of(value) for value in values]
-    if any(type(value) is float for value in values):
-        wide = np.array([math.nan if value is None else value for value in values], np.float64)
-        infinite = np.isinf(wide)
-        with np.errstate(over="ignore"):  # what single precision cannot hold counts as its end
-            single = wide.astype(np.float32)
-        single[infinite] = np.nan
-        return single
-    missing = [value is None for value in values]
-    single = np.array([value or 0 for value in values], np.int64).astype(np.float32)
-    single[missing] = np.nan
-    return single
+def _floats(columns: Sequence[Sequence[Any]], rows: int) -> NDArray[np.float32]:
+    """Float32 [rows, columns], NaN for None and for what is infinite or no number; whole numbers are rounded once."""
+    try:
+        wide = np.array(columns, np.float64).reshape(len(columns), rows)  # None becomes NaN
+    except (ValueError, OverflowError):  # text that spells no number
+        wide = np.array([[float_of(value) for value in values] for values in columns], np.float64)
+    size = np.abs(wide)
+    with np.errstate(over="ignore"):  # what single precision cannot hold counts as its end
+        single = wide.astype(np.float32)
+    single[size == np.inf] = np.nan
+    for place, row in np.argwhere(size > _EXACT):  # a large whole number was rounded already
+        value = columns[place][row]
+        if type(value) is int:
+            single[place, row] = np.int64(value).astype(np.float32)
+    return single.T
 
 
 def float_of(value: Any) -> float:

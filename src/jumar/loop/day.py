@@ -14,11 +14,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-
 from jumar.errors import OptionError
-from jumar.loop.documents import FORMAT, LOOP, STEPS, Day, LoopConfig, Step, StepName, checked
+from jumar.loop.documents import FORMAT, STEPS, Day, LoopConfig, Step, StepName, checked
 from jumar.loop.facts import audit_step, join_step
-from jumar.loop.folders import Folders
+from jumar.loop.folders import LOOP, Folders
 from jumar.loop.judging import gates_step, learn_step
 from jumar.loop.rollout import canary_step, release_step, watch_step
 from jumar.loop.work import Work, production_of
@@ -26,6 +25,7 @@ from jumar.release import Gates, Registry, ReleaseError
 from jumar.release.registry.registry import GATES
 from jumar.version import VERSION
 
+LOGGED = "decisions/date=????-??-??"
 Told = Callable[[Step], None]
 
 
@@ -73,49 +73,60 @@ class Loop:
 
         Raises:
             NotYetError: rewards of the day may still come.
+            BusyError: another loop is at work in the folder.
+            OvertakenError: somebody else changed the registry meanwhile; the same command goes on.
             ReleaseError: an earlier day is not complete, a later one was begun, or a document was changed.
             JumarError: as for the commands that the steps stand for.
         """
-        day_of = _date(date)
+        day_of = date_of(date)
         with self.folders.writing():
             self._check_order(day_of)
             day = self.folders.read(day_of)
+            if day is None or not day.complete:
+                self.folders.sweep(day_of)
             while day is None or not day.complete:
                 day = self._next(day_of, day)
                 if told is not None:
                     told(day.steps[-1])
         return day
 
+    def pending(self, date: datetime.date | str) -> list[datetime.date]:
+        """Days up to a date that are to be run, the earliest first: those that were missed, and the date itself.
+
+        A day was missed if it lies behind the first one that was run, is not complete, and the log holds its decisions.
+        """
+        day_of = date_of(date)
+        known = {one.date: one for one in self.folders.days()}
+        missed = [day for day in known if day < day_of and not known[day].complete]
+        if known:
+            logged = [datetime.date.fromisoformat(path.name[5:]) for path in self.log.glob(LOGGED)]
+            missed += [day for day in logged if max(known) < day < day_of]
+        return [*sorted(missed), day_of]
+
     def _next(self, date: datetime.date, day: Day | None) -> Day:
         """The day with one more step done."""
         done = [] if day is None else day.steps
-        name = STEPS[len(done)]
-        held = any(step.name == "audit" and step.attention for step in done)
-        config = self.config if day is None else day.config
-        judged = production_of(self.registry, config) if day is None else day.production
         work = Work(
             registry=self.registry,
             gates=self.gates,
             gates_folder=self.gates_folder,
             log=self.log,
             folders=self.folders,
-            config=config,
+            config=self.config if day is None else day.config,
             config_path=self.config_path,
             date=date,
             now=self.now,
-            judged=judged,
-            held=held,
+            judged=production_of(self.registry, self.config) if day is None else day.production,
+            held=False if day is None else day.held,
+            since=self.registry.state().number if day is None else day.record,
         )
-        opened = ""
-        if name == "learn":
-            step, opened = learn_step(work)
-        else:
-            step = _STEPS[name](work)
+        name = STEPS[len(done)]
+        step, opened = learn_step(work) if name == "learn" else (_STEPS[name](work), "")
         state = self.registry.state()
         after = Day(
             format=FORMAT,
             date=date,
-            production=judged,
+            production=work.judged,
             challenger=state.aliases.challenger,
             record=state.number,
             steps=[*done, step],
@@ -128,18 +139,20 @@ class Loop:
 
     def _check_order(self, date: datetime.date) -> None:
         """Days are run one after the other: whatever is done on one is judged on the next."""
-        for known in self.folders.dates():
-            day = self.folders.read(known)
-            if day is not None and known < date and not day.complete:
-                raise ReleaseError(
-                    f"The day {known} is not complete", remedy=f"Run it first: jumar loop … --date {known}."
-                )
-            if known > date and (self.folders.read(date) is None):
-                raise ReleaseError(
-                    f"The day {known} was run already, and days must come in order",
-                    example=date.isoformat(),
-                    remedy="Decisions of earlier days can no longer be counted.",
-                )
+        days = self.folders.days()
+        begun = any(day.date == date for day in days)
+        later = [day.date for day in days if day.date > date]
+        if later and not begun:
+            raise ReleaseError(
+                f"The day {later[0]} was run already, and days must come in order",
+                example=date.isoformat(),
+                remedy="Decisions of earlier days can no longer be counted.",
+            )
+        missed = self.pending(date)[0]
+        if missed != date and not later:
+            raise ReleaseError(
+                f"The day {missed} is not complete", remedy=f"Run it first: jumar loop … --date {missed}."
+            )
 
 
 _STEPS: dict[StepName, Callable[[Work], Step]] = {
@@ -152,7 +165,12 @@ _STEPS: dict[StepName, Callable[[Work], Step]] = {
 }
 
 
-def _date(date: datetime.date | str) -> datetime.date:
+def date_of(date: datetime.date | str) -> datetime.date:
+    """A date as it is given.
+
+    Raises:
+        OptionError: it is none.
+    """
     if isinstance(date, datetime.date):
         return date
     try:

@@ -16,16 +16,14 @@ from typing import Literal
 import msgspec
 
 from jumar.errors import OptionError
+from jumar.logs import seconds
 from jumar.records import Record
-from jumar.release.canary_plan import STAGES, Stage
-from jumar.release.documents import ReleaseError
+from jumar.release.canary_plan import STAGES, CanaryMetric, CanaryPlan, Stage
+from jumar.release.canary_plan import checked as checked_stages
 from jumar.release.ledger import checked_budget
-from jumar.release.watch import Watch
 
 FORMAT = 1
 CONFIG_NAME = "jumar.toml"
-LOOP, DAYS, DAY_FILE, LEARNED = "loop", "days", "day.json", "learned"
-CANARY, WATCH = "canary.arrow", "watch.json"
 StepName = Literal["join", "audit", "gates", "canary", "watch", "release", "learn"]
 STEPS: tuple[StepName, ...] = ("join", "audit", "gates", "canary", "watch", "release", "learn")
 
@@ -45,6 +43,7 @@ class LoopConfig(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
         least_rows: decisions that are learned from, at least.
         screening: confidence at which a learned policy is worth an attempt of the ledger.
         learner: as ``jumar improve`` takes it.
+        exploration: share of its decisions that a learned policy spreads evenly over the actions; None for a tenth.
         judge_days: days after which a challenger probably passes if it is as good as it looked; it is retired after
             twice as many.
         canary: whether a passed challenger first serves a share of the units.
@@ -71,6 +70,7 @@ class LoopConfig(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     least_rows: int = 10_000
     screening: float = 0.9
     learner: Literal["one-step", "direct"] = "one-step"
+    exploration: float | None = None
     judge_days: int = 14
     canary: bool = True
     stages: list[Stage] = msgspec.field(default_factory=lambda: list(STAGES))
@@ -127,6 +127,11 @@ class Day(Record, frozen=True, kw_only=True):
         return [step.name for step in self.steps] == list(STEPS)
 
     @property
+    def held(self) -> bool:
+        """Whether an audit blocks: its decisions are neither learned from nor judged by."""
+        return any(step.name == "audit" and step.attention for step in self.steps)
+
+    @property
     def attention(self) -> bool:
         """Whether a person should look."""
         return any(step.attention for step in self.steps)
@@ -134,33 +139,6 @@ class Day(Record, frozen=True, kw_only=True):
     def step(self, name: StepName) -> Step | None:
         """A finished step, None while it is not."""
         return next((step for step in self.steps if step.name == name), None)
-
-
-def day_of(data: bytes, what: str) -> Day:
-    """A day from the bytes of its file.
-
-    Raises:
-        ReleaseError: it is damaged, or of another version.
-    """
-    try:
-        day = msgspec.json.decode(data, type=Day)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReleaseError(f"'{what}' cannot be read ({error})", remedy="Restore it from a copy.") from error
-    if day.format != FORMAT:
-        raise ReleaseError(f"'{what}' has format {day.format}, not {FORMAT}", remedy="Use the version it names.")
-    return day
-
-
-def watch_of(data: bytes, what: str) -> Watch:
-    """A watch from the bytes of its file.
-
-    Raises:
-        ReleaseError: it is damaged.
-    """
-    try:
-        return msgspec.json.decode(data, type=Watch)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ReleaseError(f"'{what}' cannot be read ({error})", remedy="Restore it from a copy.") from error
 
 
 def loop_config(path: str | os.PathLike[str] | None) -> LoopConfig:
@@ -196,6 +174,7 @@ def checked(config: LoopConfig) -> LoopConfig:
         OptionError: one is not.
     """
     checked_budget(config.confidence, config.attempts)
+    seconds("wait", config.wait)
     ranges = {
         "every": (config.every, 1, 366),
         "window": (config.window, 1, 3_660),
@@ -215,6 +194,19 @@ def checked(config: LoopConfig) -> LoopConfig:
             example=(config.screening, config.alpha, config.default),
             remedy="See docs/loop.md.",
         )
-    if not config.stages:
-        raise OptionError("A canary has at least one stage", remedy="Say canary = false to do without one.")
+    if config.exploration is not None and not 0.0 <= config.exploration <= 0.5:
+        raise OptionError(
+            "exploration of [loop] lies between 0 and 0.5", example=config.exploration, remedy="Try exploration = 0.2."
+        )
+    checked_stages(
+        CanaryPlan(
+            salt="any",
+            production="one",
+            challenger="another",
+            metrics=[CanaryMetric(name="reward")],
+            stages=config.stages,
+            watch=None,
+            alpha=config.alpha,
+        )
+    )
     return config

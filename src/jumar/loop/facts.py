@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import datetime
 
-import msgspec
 import pyarrow.parquet as pq
 
 from jumar.errors import LogError
 from jumar.files import replacing, unwritable
 from jumar.logs import audit, seconds
 from jumar.loop.documents import Step
-from jumar.loop.folders import COUNTED
+from jumar.loop.folders import COUNTED, in_lines, keep
 from jumar.loop.work import Work, pc, production_rows
 from jumar.serve.join import join
 
 AUDIT = "audit.json"
 MOST_ACTIONS = 50
+HELD = "The day is neither learned from nor judged by, and nothing is opened or promoted."
 
 
 class NotYetError(LogError):
@@ -60,8 +60,12 @@ def join_step(work: Work) -> Step:
     named = ("decisions", "written", "rewarded", "fallback", "duplicate", "never_activated")
     figures = {name: float(getattr(report, name)) for name in named}
     late = {"rewards_late": float(report.rewards_late), "rewards_unknown": float(report.rewards_unknown)}
-    found = {"counted": float(counted), "gaps": float(gaps)} | _rates(work)
-    return Step(name="join", said=said, attention=gaps > 0, figures=figures | late | found)
+    return Step(
+        name="join",
+        said=said,
+        attention=gaps > 0,
+        figures=figures | late | {"counted": float(counted), "gaps": float(gaps)} | _rates(work),
+    )
 
 
 def _rates(work: Work) -> dict[str, float]:
@@ -76,14 +80,14 @@ def _rates(work: Work) -> dict[str, float]:
 
 def _count(work: Work) -> int:
     """Write what production decided on this day; how many decisions that is."""
-    scanner = production_rows(work.folders.joined(work.date), work.judged)
+    schema, batches = production_rows(work.folders.joined(work.date), work.judged, work.metrics)
     target, rows = work.place / COUNTED, 0
     try:
         work.place.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as temporary, pq.ParquetWriter(temporary, scanner.projected_schema) as writer:
-            for batch in scanner.to_batches():
+        with replacing(target) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+            for batch in batches:
                 rows += batch.num_rows
-                writer.write_batch(batch)
+                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
     except OSError as error:
         raise unwritable(target, error) from error
     return rows
@@ -94,10 +98,9 @@ def audit_step(work: Work) -> Step:
     if not work.folders.rows(work.date):
         return Step(name="audit", said=["Production decided nothing on this day."])
     findings = audit(work.counted_log())
-    with replacing(work.place / AUDIT) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(findings), indent=2) + b"\n")
+    keep(work.place / AUDIT, in_lines(findings))
     blocked = [one.sentence for one in findings if one.verdict == "blocked"]
-    said = [*blocked, "Nothing is opened or promoted today."] if blocked else ["No finding blocks."]
+    said = [*blocked, HELD] if blocked else ["No finding blocks."]
     warned = sum(one.verdict not in ("ok", "blocked") for one in findings)
     return Step(
         name="audit",
@@ -105,4 +108,3 @@ def audit_step(work: Work) -> Step:
         attention=bool(blocked),
         figures={"blocked": float(len(blocked)), "warned": float(warned)},
     )
-

@@ -1,28 +1,32 @@
 """Where the loop keeps its days.
 
-In: the folder of a loop. Out: ``Folders``: paths, days as documents, days that may be learned from. Only this floor
-imports it.
+In: the folder of a loop. Out: ``Folders``: paths, days as documents, days that may be learned from. This floor and
+the board import it.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pyarrow.parquet as pq
 
 from jumar.files import replacing, replacing_folder, unwritable
-from jumar.loop.documents import DAY_FILE, DAYS, Day, day_of
+from jumar.loop.documents import FORMAT, Day
 from jumar.release.documents import ReleaseError
 from jumar.release.ledger import locked
 from jumar.serve.join import LOG
 
-COUNTED = "counted.parquet"
+LOOP, DAY_FILE, COUNTED, LEARNED = "loop", "day.json", "counted.parquet", "learned"
+CANARY, WATCH = "canary.arrow", "watch.json"
 WAIT_S = 5.0
+Document = TypeVar("Document", bound=msgspec.Struct)
 
 
 class Folders:
@@ -50,9 +54,15 @@ class Folders:
         with locked(self.root, WAIT_S):
             yield
 
+    def sweep(self, date: datetime.date) -> None:
+        """Remove what a process that died in the middle of a write left beside its place."""
+        for folder, pattern in ((self.root, ".*-*"), (self.joins, f".{_named(date)}-*"), (self.of(date), ".*-*")):
+            for path in folder.glob(pattern):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     def of(self, date: datetime.date) -> Path:
         """The folder of one day."""
-        return self.root / DAYS / _named(date)
+        return self.root / "days" / _named(date)
 
     @property
     def joins(self) -> Path:
@@ -69,7 +79,7 @@ class Folders:
 
     def dates(self) -> list[datetime.date]:
         """Days that were begun, the earliest first."""
-        names = (path.parent.name.removeprefix("date=") for path in self.root.glob(f"{DAYS}/date=*/{DAY_FILE}"))
+        names = (path.parent.name.removeprefix("date=") for path in self.root.glob(f"days/date=*/{DAY_FILE}"))
         return sorted(datetime.date.fromisoformat(name) for name in names)
 
     def read(self, date: datetime.date) -> Day | None:
@@ -79,18 +89,15 @@ class Folders:
             ReleaseError: its file is damaged, or of another version.
         """
         path = self.of(date) / DAY_FILE
-        try:
-            return day_of(path.read_bytes(), str(path))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ReleaseError(f"'{path}' cannot be read ({error})", remedy="Restore it from a copy.") from error
+        day = read_document(path, Day)
+        if day is not None and day.format != FORMAT:
+            raise ReleaseError(f"'{path}' has format {day.format}, not {FORMAT}", remedy="Use the version it names.")
+        return day
 
     def write(self, day: Day) -> None:
         """Replace what is known of a day: after this one step its last step is done."""
         self.of(day.date).mkdir(parents=True, exist_ok=True)
-        with replacing(self.of(day.date) / DAY_FILE) as temporary:
-            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(day, order="sorted"), indent=2) + b"\n")
+        keep(self.of(day.date) / DAY_FILE, in_lines(day))
 
     def days(self) -> list[Day]:
         """All days that were begun, the earliest first."""
@@ -111,6 +118,31 @@ class Folders:
         """Counted decisions of a day."""
         path = self.counted(date)
         return pq.ParquetFile(path).metadata.num_rows if path.exists() else 0
+
+
+def read_document(path: Path, kind: type[Document]) -> Document | None:
+    """A document in JSON, None where there is none.
+
+    Raises:
+        ReleaseError: it is damaged.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"'{path}' cannot be read ({error})", remedy="Restore it from a copy.") from error
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Replace a file."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def in_lines(document: object) -> bytes:
+    """A document as JSON that a person can read."""
+    return msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2) + b"\n"
 
 
 def _named(date: datetime.date) -> str:

@@ -1,7 +1,7 @@
 """The gates of a day, and what is frozen for the days to come.
 
-In: ``Work``. Out: looks at open challengers; a policy that was learned and screened, opened as the next one. Only
-``day`` imports this module.
+In: ``Work``. Out: looks at open challengers; a policy that was learned and screened, opened as the next one. Each step
+finds out what an interrupted run of it has done, does the rest, and says the same. Only ``day`` imports this module.
 """
 
 from __future__ import annotations
@@ -9,10 +9,15 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from jumar.improvement import Improvement, improve
-from jumar.loop.documents import LEARNED, Step
+from jumar.errors import LogError
+from jumar.evaluate import Certificate
+from jumar.improvement import CERTIFICATE_FILE, improve
+from jumar.loop.documents import Step
+from jumar.loop.folders import LEARNED, read_document
 from jumar.loop.work import Work
-from jumar.release import ReleaseError
+from jumar.release import Attempt, BusyError, NothingLeftError, ReleaseError
+from jumar.release.documents import YEAR
+from jumar.release.ledger import admit, spent
 
 WINDOW = "window"
 REPLACED = "production was replaced"
@@ -23,91 +28,129 @@ def gates_step(work: Work) -> Step:
     """Every open challenger sees the day; those of an earlier production are closed."""
     said, figures = [], {}
     against, production = work.comparators(), work.production
+    told = {name for day in work.days if (step := day.step("gates")) for name in step.figures}
     for attempt in work.attempts():
-        if attempt.outcome != "open":
-            continue
-        if against.get(attempt.name, production) != production:
-            work.gates.close(attempt.name, why=REPLACED)
+        closed = f"{attempt.name}.closed"
+        stale = against.get(attempt.name, production) != production
+        if (attempt.outcome == "open" and stale) or (attempt.why == REPLACED and closed not in told):
+            if attempt.outcome == "open":
+                work.gates.close(attempt.name, why=REPLACED)
+            figures[closed] = 1.0
             said.append(f"{attempt.name} was closed: {REPLACED}, and with it what it was compared with.")
-            continue
-        if not work.folders.rows(work.date):
-            continue
-        standing = work.gates.status(attempt.name)
-        if not (standing.looks and standing.looks[-1].last.date() >= work.date):  # else it saw the day already
-            standing = work.gates.update(attempt.name, work.folders.counted(work.date), rows="unseen")
-        look = standing.looks[-1]
-        figures |= {f"{attempt.name}.rows": float(look.rows_so_far), f"{attempt.name}.log_capital": look.log_capital}
-        said.append(
-            f"{attempt.name}: {standing.attempt.outcome} after {look.rows_so_far:,} decisions; gain "
-            f"{look.estimate:+.4g} a decision, {look.log_capital:.1f} nats of evidence."
-        )
+        elif attempt.outcome == "open" or _saw(work, attempt):
+            said.append(_looked(work, attempt, figures))
     return Step(name="gates", said=said or ["No challenger is open."], figures=figures)
+
+
+def _saw(work: Work, attempt: Attempt) -> bool:
+    """Whether a challenger has counted the day."""
+    return attempt.counted_until is not None and attempt.counted_until.date() >= work.date
+
+
+def _looked(work: Work, attempt: Attempt, figures: dict[str, float]) -> str:
+    """One challenger after the day, in words."""
+    name, standing = attempt.name, work.gates.status(attempt.name)
+    if not _saw(work, attempt):
+        if work.held:
+            return f"{name} does not count the day: an audit blocks."
+        if not work.folders.rows(work.date) or standing.manifest.counts_after.date() >= work.date:
+            return f"{name}: the day holds no decision that it can count."
+        try:
+            standing = work.gates.update(name, work.folders.counted(work.date), rows="unseen")
+        except NothingLeftError:
+            return f"{name}: it may have learned from all units of the day."
+    look = standing.looks[-1]
+    figures |= {f"{name}.rows": float(look.rows_so_far), f"{name}.log_capital": look.log_capital}
+    return (
+        f"{name}: {standing.attempt.outcome} after {look.rows_so_far:,} decisions; gain {look.estimate:+.4g} a "
+        f"decision, {look.log_capital:.1f} nats of evidence."
+    )
 
 
 def learn_step(work: Work) -> tuple[Step, str]:
     """Learn from the last days, and freeze what was learned; the name of the challenger beside it, or nothing."""
-    waits = _why_not(work)
+    name = f"d{work.date:%Y%m%d}"
+    opened = any(attempt.name == name for attempt in work.attempts())  # before the step could be written down
+    waits = "" if opened else _why_not(work)
     if waits:
         return Step(name="learn", said=[waits]), ""
-    days = work.days_of_production(work.config.window)
-    name = f"d{work.date:%Y%m%d}"
-    if any(attempt.name == name for attempt in work.attempts()):  # opened before the step could be written down
-        return Step(name="learn", said=[f"{name} was opened."]), name
-    window = work.folders.window(days, work.place / WINDOW)
+    window = work.place / WINDOW
     try:
-        config, log = work.config, work.counted_log(window)
-        found = improve(
-            log,
-            confidence=config.screening,
-            seed=config.seed,
-            margin=config.margin,
-            gain=config.gain,
-            guardrail=config.guardrail,
-            reduce=config.reduce,
-            budget=config.budget,
-            learner=config.learner,
-        )
-        found.save(work.place / LEARNED)
-        figures = {"days": float(len(days)), "rows": float(log.rows)}
-        if found.policy is None:
-            said = [f"Nothing was learned from {log.rows:,} decisions that is worth an attempt.", *found.certificate.reasons]
-            return Step(name="learn", said=said, figures=figures), ""
-        return _opened(work, name, window, found, figures)
+        return _learned(work, name, window)
     finally:
         shutil.rmtree(window, ignore_errors=True)
 
 
-def _opened(work: Work, name: str, window: Path, found: Improvement, figures: dict[str, float]) -> tuple[Step, str]:
-    config = work.config
-    daily = max(work.folders.rows(work.date), 1) * SEEN_SHARE
-    planned = max(round(daily * config.judge_days), 1)
-    try:
-        work.gates.open(
-            work.place / LEARNED,
-            window,
-            rows_planned=planned,
-            rows_most=2 * planned,
-            confidence=config.confidence,
-            attempts=config.attempts,
-            name=name,
-            after="log",
-            margin=config.margin,
-            gain=config.gain,
-            guardrail=config.guardrail,
-            reduce=config.reduce,
-            budget=config.budget,
-            seed=config.seed,
-        )
-    except ReleaseError as error:
-        return Step(name="learn", said=[f"A policy was learned, but not opened: {error}"], figures=figures), ""
-    gain = found.certificate.relative_estimate
+def _learned(work: Work, name: str, window: Path) -> tuple[Step, str]:
+    days = work.days_of_production(work.config.window)
+    rows = sum(work.folders.rows(date) for date in days)
+    figures = {"days": float(len(days)), "rows": float(rows)}
+    result = work.place / LEARNED
+    certificate = read_document(result / CERTIFICATE_FILE, Certificate)
+    if certificate is None:
+        certificate = _improved(work, work.folders.window(days, window), result)
+    if certificate.verdict != "certified":
+        said = [f"Nothing was learned from {rows:,} decisions that is worth an attempt.", *certificate.reasons]
+        return Step(name="learn", said=said, figures=figures), ""
+    planned = max(round(work.folders.rows(work.date) * SEEN_SHARE * work.config.judge_days), 1)
+    if all(attempt.name != name for attempt in work.attempts()):
+        try:
+            _open(work, name, window if window.exists() else work.folders.window(days, window), planned)
+        except BusyError:
+            raise
+        except (LogError, ReleaseError) as error:
+            said = [f"A policy was learned, but cannot be judged day by day: {error}"]
+            return Step(name="learn", said=said, figures=figures, attention=True), ""
+    gain = certificate.relative_estimate
     promised = "" if gain is None else f", which promises {gain:+.1%}"
-    said = f"{name} was opened{promised}; about {planned:,} decisions will judge it."
-    return Step(name="learn", said=[said], figures=figures | {"rows_planned": float(planned)}), name
+    said = [f"{name} was opened{promised}; about {planned:,} decisions will judge it."]
+    return Step(name="learn", said=said, figures=figures | {"rows_planned": float(planned)}), name
+
+
+def _improved(work: Work, window: Path, result: Path) -> Certificate:
+    config = work.config
+    found = improve(
+        work.counted_log(window),
+        confidence=config.screening,
+        seed=config.seed,
+        exploration=config.exploration,
+        margin=config.margin,
+        gain=config.gain,
+        guardrail=config.guardrail,
+        reduce=config.reduce,
+        budget=config.budget,
+        learner=config.learner,
+    )
+    found.save(result)
+    return found.certificate
+
+
+def _open(work: Work, name: str, window: Path, planned: int) -> None:
+    config = work.config
+    work.gates.open(
+        work.place / LEARNED,
+        window,
+        rows_planned=planned,
+        rows_most=2 * planned,
+        confidence=config.confidence,
+        attempts=config.attempts,
+        name=name,
+        after="log",
+        margin=config.margin,
+        gain=config.gain,
+        guardrail=config.guardrail,
+        reduce=config.reduce,
+        budget=config.budget,
+        seed=config.seed,
+    )
 
 
 def _why_not(work: Work) -> str:
-    """Why nothing is learned today; empty if it is."""
+    """Why nothing is learned today; empty if it is.
+
+    Raises:
+        ReleaseError: the ledger was begun with another budget than the settings state.
+    """
     config, state = work.config, work.registry.state()
     if work.held:
         return "An audit blocks."
@@ -116,12 +159,26 @@ def _why_not(work: Work) -> str:
         return f"{still[0]} is being judged."
     if state.aliases.challenger is not None:
         return "A canary is in progress."
-    tried = [day.date for day in work.folders.days() if day.date < work.date and (day.step("learn") is not None)]
-    learned = [date for date in tried if (work.folders.of(date) / LEARNED).exists()]
-    if learned and (work.date - learned[-1]).days < config.every:
-        return f"The last attempt was made on {learned[-1]}; the next is due {config.every} days later."
+    if work.judged != work.production:
+        return f"{work.production} is new; it has made no decision that counts."
+    tried = [day.date for day in work.days if (step := day.step("learn")) is not None and "rows" in step.figures]
+    if tried and (work.date - tried[-1]).days < config.every:
+        return f"The last attempt was made on {tried[-1]}; the next is due {config.every} days later."
     days = work.days_of_production(config.window)
     rows = sum(work.folders.rows(date) for date in days)
     if rows < config.least_rows:
         return f"{work.production} has made {rows:,} decisions so far; {config.least_rows:,} are asked for."
+    return _spent(work)
+
+
+def _spent(work: Work) -> str:
+    """Why the ledger has no attempt left; empty if it has, or was not begun yet."""
+    config, ledger, now = work.config, work.gates.known_ledger(), work.now()
+    if ledger is None:
+        return ""
+    taken = spent(ledger, now)
+    if (ledger.confidence, ledger.attempts) == (config.confidence, config.attempts) and len(taken) >= config.attempts:
+        free = taken[-config.attempts] + YEAR
+        return f"All {config.attempts} attempts of a year are spent; the next is free on {free:%Y-%m-%d}."
+    admit(ledger, config.confidence, config.attempts, now)
     return ""

@@ -7,18 +7,24 @@ it.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from jumar.evaluate.asked import Asked, claims_on
+from jumar.evaluate.claims import Claim
 from jumar.logs import Log, read_log
-from jumar.loop.documents import LoopConfig
+from jumar.logs.source import NOT_FEATURES
+from jumar.loop.documents import Day, LoopConfig
 from jumar.loop.folders import Folders
 from jumar.release import Attempt, Gates, Registry, RegistryRecord
 
@@ -27,7 +33,7 @@ pc: Any = pyarrow.compute  # its functions are made at run time, which type chec
 
 @dataclass(frozen=True)
 class Work:
-    """One day at work.
+    """One step of a day at work.
 
     Attributes:
         registry, gates: which policies there are, and what judges them; ``gates_folder`` is where the latter lie.
@@ -37,7 +43,8 @@ class Work:
         date: of the decisions.
         now: the clock, in UTC.
         judged: the production whose decisions of this day are counted; steps of the day may put another in its place.
-        held: an audit blocks: nothing new is opened or promoted today.
+        held: an audit blocks: the day is no evidence, and nothing new is opened or promoted.
+        since: number of the registry's record when the step before was finished.
     """
 
     registry: Registry
@@ -50,12 +57,8 @@ class Work:
     date: datetime.date
     now: Callable[[], datetime.datetime]
     judged: str
-    held: bool = False
-
-    @cached_property
-    def history(self) -> list[RegistryRecord]:
-        """All records of the registry, as they were when the step began."""
-        return self.registry.history()
+    held: bool
+    since: int
 
     @property
     def production(self) -> str:
@@ -67,16 +70,37 @@ class Work:
         """Folder of the day."""
         return self.folders.of(self.date)
 
+    @cached_property
+    def days(self) -> list[Day]:
+        """All days that were begun, the earliest first."""
+        return self.folders.days()
+
+    def done(self, *what: str) -> list[RegistryRecord]:
+        """Records of some kinds since the step before: where an earlier run of this step was cut off, what it did."""
+        return [one for one in self.registry.history() if one.number > self.since and one.what in what]
+
+    @property
+    def asked(self) -> Asked:
+        """What a challenger must show."""
+        one = self.config
+        return Asked(one.margin, one.gain, tuple(one.guardrail), tuple(one.reduce), one.budget)
+
     def counted_log(self, source: Path | None = None) -> Log:
         """The decisions of production on this day, or of several days in one folder."""
         place = self.folders.counted(self.date) if source is None else source
-        guardrails = [one.split(":")[0] for one in self.config.guardrail]
         log = read_log(place, config=self.config_path)
-        missing = [name for name in guardrails if name not in {metric.name for metric in log.metrics}]
-        if not missing:
-            return log
-        named = [*log.metrics, *missing]
-        return read_log(place, metrics=named, config=self.config_path)
+        known = {metric.name for metric in log.metrics}
+        missing = [one for one in self.asked.metrics if one.partition(":")[0] not in known]
+        return read_log(place, metrics=[*log.metrics, *missing], config=self.config_path) if missing else log
+
+    @property
+    def metrics(self) -> list[str]:
+        """Columns beside the reward that guardrails name."""
+        return [one.partition(":")[0] for one in self.asked.metrics]
+
+    def claims(self) -> list[Claim]:
+        """The reward and each guardrail, with bounds, direction and margin."""
+        return claims_on(self.counted_log(), Asked(guardrail=self.asked.guardrail))
 
     def attempts(self) -> list[Attempt]:
         """Rows of the ledger of gates; none where no challenger was ever opened."""
@@ -85,21 +109,22 @@ class Work:
 
     def comparators(self) -> dict[str, str]:
         """Which production each challenger that this loop opened is judged against."""
-        return {day.opened: day.production for day in self.folders.days() if day.opened}
+        return {day.opened: day.production for day in self.days if day.opened}
 
     def days_of_production(self, most: int) -> list[datetime.date]:
-        """The last days, this one among them, on which the same production as now was judged, the earliest first."""
-        known = [date for date in self.folders.dates() if date <= self.date]
-        judged = {date: day.production for date in known if (day := self.folders.read(date))} | {self.date: self.judged}
-        return [date for date in known if judged[date] == self.production and self.folders.rows(date)][-most:]
+        """The last days on which production as it is now was judged and no audit blocked, the earliest first."""
+        mine = [
+            day.date
+            for day in self.days
+            if day.date <= self.date and day.production == self.production and not day.held
+        ]
+        return [date for date in mine if self.folders.rows(date)][-most:]
 
-    def share_that_day(self, version: str) -> float | None:
-        """Share of units that a version served on the date; None where it changed between two decisions."""
-        span = pc.min_max(pq.read_table(self.folders.joined(self.date), columns=["time"])["time"]).as_py()
-        before = [one for one in self.history if one.at <= span["min"]]
-        within = [one for one in self.history if span["min"] < one.at < span["max"]]
-        shares = {_share_of(one, version) for one in (*before[-1:], *within)} or {0.0}
-        return shares.pop() if len(shares) == 1 else None
+    def share_at_end(self, version: str) -> float:
+        """Share of units that a version served when the last decision of the date was made."""
+        last = pc.max(pq.read_table(self.folders.joined(self.date), columns=["time"])["time"]).as_py()
+        before = [one for one in self.registry.history() if one.at <= last]
+        return _share_of(before[-1], version) if before else 0.0
 
 
 def production_of(registry: Registry, config: LoopConfig) -> str:
@@ -113,8 +138,23 @@ def _share_of(record: RegistryRecord, version: str) -> float:
     return 1.0 if record.aliases.production == version else 0.0
 
 
-def production_rows(path: Path, production: str) -> ds.Scanner:
-    """Joined decisions that a policy made, without fallbacks, as they stream from a file."""
-    wanted = (ds.field("policy") == production) & ~ds.field("fallback")
-    return ds.dataset(path, format="parquet").scanner(filter=wanted, batch_size=65_536)
+def columns_of(path: Path, names: Sequence[str]) -> pa.Table:
+    """Some columns of a joined log; a metric that no reward of the day reported is 0 for all."""
+    file = pq.ParquetFile(path)
+    table = file.read(columns=[name for name in names if name in file.schema_arrow.names])
+    for name in names:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.array(np.zeros(table.num_rows)))
+    return table.select(list(names))
 
+
+def production_rows(path: Path, production: str, metrics: Sequence[str]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """Joined decisions that a policy made, without fallbacks, with a column for every metric; their schema, and they."""
+    joined = ds.dataset(path, format="parquet")
+    absent = [name for name in metrics if name not in joined.schema.names]
+    columns = {name: ds.field(name) for name in joined.schema.names} | {name: ds.scalar(0.0) for name in absent}
+    wanted = (ds.field("policy") == production) & ~ds.field("fallback")
+    scanner = joined.scanner(columns=columns, filter=wanted, batch_size=65_536)
+    told = msgspec.json.decode((joined.schema.metadata or {}).get(NOT_FEATURES, b"[]"))
+    metadata = {NOT_FEATURES: msgspec.json.encode([*told, *absent])}
+    return scanner.projected_schema.with_metadata(metadata), scanner.to_batches()

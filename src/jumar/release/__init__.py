@@ -11,7 +11,16 @@ from jumar.lazy import lazily
 
 if TYPE_CHECKING:
     from jumar.release.challenger import Gates
-    from jumar.release.documents import Attempt, Ledger, Look, Manifest, ReleaseError, Standing
+    from jumar.release.documents import (
+        Attempt,
+        BusyError,
+        Ledger,
+        Look,
+        Manifest,
+        NothingLeftError,
+        ReleaseError,
+        Standing,
+    )
     from jumar.release.registry.documents import Aliases, OvertakenError, RegistryRecord, UncertifiedError, Version
     from jumar.release.registry.registry import Registry
 
@@ -19,7 +28,16 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "challenger": ("Gates",),
-        "documents": ("Attempt", "Ledger", "Look", "Manifest", "ReleaseError", "Standing"),
+        "documents": (
+            "Attempt",
+            "BusyError",
+            "Ledger",
+            "Look",
+            "Manifest",
+            "NothingLeftError",
+            "ReleaseError",
+            "Standing",
+        ),
         "registry.documents": ("Aliases", "OvertakenError", "RegistryRecord", "UncertifiedError", "Version"),
         "registry.registry": ("Registry",),
     },
@@ -28,10 +46,12 @@ __getattr__, __dir__ = lazily(
 __all__ = [
     "Aliases",
     "Attempt",
+    "BusyError",
     "Gates",
     "Ledger",
     "Look",
     "Manifest",
+    "NothingLeftError",
     "OvertakenError",
     "Registry",
     "RegistryRecord",

@@ -19,7 +19,7 @@ from jumar.logs import Log, read_for
 from jumar.logs.schema import HASH, TIME, UNIT
 from jumar.logs.split import hex_bound
 from jumar.policy import Policy
-from jumar.release.documents import Attempt, Look, Manifest, ReleaseError, utc
+from jumar.release.documents import Attempt, Look, Manifest, NothingLeftError, ReleaseError, utc
 from jumar.release.freeze import no_time, refuse_far_future
 from jumar.release.ledger import moment
 
@@ -79,7 +79,7 @@ def receive(
             remedy="Leave their decisions out with --rows unseen.",
         )
     if log.rows == found["learned"]:
-        raise ReleaseError(
+        raise NothingLeftError(
             f"No decision is left to count: '{manifest.name}' may have learned from all of these units",
             column=roles.unit,
             count=log.rows,

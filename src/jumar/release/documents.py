@@ -35,6 +35,14 @@ class ReleaseError(JumarError):
     """A challenger cannot be opened, or rows cannot be counted for it, without breaking what was promised."""
 
 
+class BusyError(ReleaseError):
+    """Another process holds the lock; the same works later."""
+
+
+class NothingLeftError(ReleaseError):
+    """All rows are of units that the challenger may have learned from."""
+
+
 class Manifest(Record, frozen=True, kw_only=True):
     """``manifest.json``: all that is frozen before a challenger's first row.
 

@@ -1,7 +1,7 @@
 """The ledger of a year: who may open an attempt, what it costs, and the one file whose replacement decides everything.
 
 In: a folder of gates. Out: ``Ledger`` values, read whole and written whole, and the lock that writers hold. Only
-``challenger`` imports this module.
+``challenger`` and the loop import this module.
 
 Each attempt is a test at α/J, where α = 1 − confidence and J is the number of attempts that may be opened within 365
 days. By the union bound, some attempt of any such period releases a worse policy with probability at most α, however
@@ -22,7 +22,7 @@ import msgspec
 from jumar.errors import OptionError
 from jumar.evaluate.estimators.estimator import MOST_CONFIDENCE
 from jumar.files import replacing, unwritable
-from jumar.release.documents import FORMAT, YEAR, Attempt, Ledger, ReleaseError, decoded, encoded, sha256
+from jumar.release.documents import FORMAT, YEAR, Attempt, BusyError, Ledger, ReleaseError, decoded, encoded, sha256
 
 LEDGER_FILE, LOCK_FILE = "ledger.json", ".lock"
 MOST_ATTEMPTS = 366
@@ -153,7 +153,7 @@ def locked(folder: Path, wait_s: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    raise ReleaseError(
+                    raise BusyError(
                         f"Another process is writing to '{folder}'", remedy="Nothing was changed; run it again."
                     ) from None
                 time.sleep(PAUSE_S)

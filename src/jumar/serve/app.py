@@ -6,7 +6,6 @@ mend, 503 for what may be tried again. ``server`` runs it; tests call it in proc
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -50,12 +49,10 @@ class Limits:
     Attributes:
         body_bytes: most bytes of a body.
         rows: most decisions or rewards in one request.
-        body_s: most seconds for a body to arrive.
     """
 
     body_bytes: int = 1_000_000
     rows: int = 1_000
-    body_s: float = 10.0
 
 
 @dataclass
@@ -174,7 +171,7 @@ class App:
         """The whole body of a request that may write.
 
         Raises:
-            RefusedError: no token, another type, too long, too slow, or gone.
+            RefusedError: no token, another type, too long, or gone.
         """
         found = {name: value for name, value in scope["headers"] if name in _WANTED}
         if self.tokens:
@@ -185,11 +182,7 @@ class App:
         most, length = self.limits.body_bytes, found.get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > most:
             raise RefusedError(413, f"A body has at most {most:,} bytes", _CLOSE)
-        try:
-            async with asyncio.timeout(self.limits.body_s):
-                return await _received(receive, most)
-        except TimeoutError as error:
-            raise RefusedError(408, f"The body took more than {self.limits.body_s:g} seconds", _CLOSE) from error
+        return await _received(receive, most)
 
     def _check_token(self, given: bytes) -> None:
         scheme, _, token = given.partition(b" ")

@@ -24,6 +24,8 @@ from jumar.serve.journal.sink import REWARDS, Sink
 from jumar.serve.messages import DecideRequest, Decision, RewardRequest, new_id
 from jumar.serve.metrics import Metrics
 
+_MOST_IN_FLIGHT = 2  # batches: one is written while the next is scored; more would only be smaller
+
 
 class BusyError(Exception):
     """More rows wait than the service may hold."""
@@ -123,6 +125,7 @@ class Desk:
         self._pending: dict[Decider, _Rows] = {}
         self._rewards: tuple[list[RewardRequest], list[tuple[_Ticket, int]]] = ([], [])
         self._scheduled = self._rewards_scheduled = False
+        self._in_flight = 0
 
     async def decide(self, requests: Sequence[DecideRequest]) -> list[Decision]:
         """Decide, log, and only then answer.
@@ -152,9 +155,7 @@ class Desk:
             rows.values.append(read[place][0])
             rows.faults.append(read[place][1])
             rows.candidates.append(one.candidates)
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._score)
+        self._schedule()
         await ticket.future
         return ticket.answers
 
@@ -182,6 +183,12 @@ class Desk:
             raise BusyError(f"More than {self._most_waiting:,} rows wait to be written")
         self.waiting += rows
         return _Ticket([None] * rows, rows, asyncio.get_running_loop().create_future())
+
+    def _schedule(self) -> None:
+        """Score what waits as soon as the loop has read what is there, unless the log is busy with earlier batches."""
+        if self._pending and not self._scheduled and self._in_flight < _MOST_IN_FLIGHT:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._score)
 
     def _score(self) -> None:
         self._scheduled = False
@@ -258,12 +265,22 @@ class Desk:
         """Answer callers when the log has their rows, or tell them that it may not."""
         loop = asyncio.get_running_loop()
 
+        released = False
+
+        def release() -> None:
+            nonlocal released
+            self._in_flight -= not released
+            released = True
+            self._schedule()
+
         def late() -> None:
             for ticket, _ in tickets:
                 ticket.fail(UnloggedError(f"The log took more than {self._patience_s:g} seconds"))
+            release()
 
         def done() -> None:
             timer.cancel()
+            release()
             error = future.exception()
             if error is not None:
                 self._refuse(tickets, counts, error)
@@ -274,6 +291,7 @@ class Desk:
             for (ticket, _), rows in zip(tickets, counts, strict=True):
                 ticket.arrived(rows)
 
+        self._in_flight += 1
         timer = loop.call_later(self._patience_s, late)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(done))
 

@@ -22,7 +22,6 @@ _HOME = Path(__file__).parent
 _TOLD = {
     400: "not JSON, or not such a request",
     401: "no token, or an unknown one",
-    408: "the body took too long",
     413: "the body is too long",
     415: "the body is not JSON",
     422: "an action that the policy does not know",

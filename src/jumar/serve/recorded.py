@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import datetime
 import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from jumar.errors import LogError, PolicyError
+from jumar.errors import LogError, OptionError, PolicyError
 from jumar.logs import Log, read_for, scoring_batches
 from jumar.release.arms import places
 from jumar.release.registry.registry import Registry
@@ -26,7 +28,7 @@ from jumar.serve.journal import Journal
 from jumar.serve.journal.sink import MOMENT
 
 WRITER, SALT = "batch", "jumar"
-BATCH_ROWS = 65_536
+BATCH_ROWS, AHEAD = 32_768, 2  # rows of a batch, and batches that may wait for the disk
 
 
 def record(
@@ -53,10 +55,17 @@ def record(
         Rows by version, once all are on disk.
 
     Raises:
+        OptionError: an exploration that counts.
         PolicyError: the registry has no production.
         LogError: a feature, the decision id or the time is missing, or values have changed their type.
         JournalError, OutputError: the log cannot be written.
     """
+    if exploration.turns:
+        raise OptionError(
+            "A budget of random decisions counts each unit's day, which only the service does",
+            example=str(exploration),
+            remedy="Say for example floor:0.05.",
+        )
     state = registry.state()
     if state.aliases.production is None:
         raise PolicyError(
@@ -70,13 +79,16 @@ def record(
     counts = dict.fromkeys(versions, 0)
     journal = Journal(folder, writer=WRITER)
     try:
-        waiting = []
+        waiting: deque[Future[None]] = deque()
         for place, (decider, log) in enumerate(zip(deciders, logs, strict=True)):
             for rows, ids in _rows_of(log):
                 mine = _mine(rows, log, state.salt, state.share, challenger=place == 1, alone=len(deciders) == 1)
                 batch = _decided(decider, log, rows.filter(mine), ids.filter(mine))
                 counts[versions[place]] += batch.num_rows
-                waiting.append(journal.append("decisions", batch, decider.schema))
+                if len(waiting) == AHEAD:
+                    waiting.popleft().result()
+                if batch.num_rows:
+                    waiting.append(journal.append("decisions", batch, decider.schema))
         for one in waiting:
             one.result()
     finally:
@@ -92,9 +104,7 @@ def _rows_of(log: Log) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         yield original, known.column("__id")
 
 
-def _mine(
-    rows: pa.RecordBatch, log: Log, salt: str, share: float, *, challenger: bool, alone: bool
-) -> pa.Array:
+def _mine(rows: pa.RecordBatch, log: Log, salt: str, share: float, *, challenger: bool, alone: bool) -> pa.Array:
     """[rows] whether a row is decided by this version."""
     unit = log.schema.roles.unit
     if alone or unit is None:
@@ -109,10 +119,26 @@ def _decided(decider: Decider, log: Log, rows: pa.RecordBatch, ids: pa.Array) ->
         [rows.column(field.name).cast(field.type) for field in features], schema=features
     )
     units = rows.column(roles.unit).cast(pa.string()).to_pylist() if roles.unit else [None] * rows.num_rows
-    if roles.time is None:
-        now = datetime.datetime.now(datetime.UTC)
-        times = pa.array([now] * rows.num_rows, MOMENT)
-    else:
-        times = rows.column(roles.time).cast(MOMENT)
+    times = _times(rows, decider.policy.card.log_schema.roles.time)
     decided = decider.decide(contexts, units, ids.to_pylist())
     return decided.record_batch(contexts, times, decider.schema)
+
+
+def _times(rows: pa.RecordBatch, name: str | None) -> pa.Array:
+    """When each row is decided: what its time column says, or now where there is none.
+
+    Raises:
+        LogError: the column holds no moments, or lacks some.
+    """
+    if name is None or name not in rows.schema.names:
+        return pa.array([datetime.datetime.now(datetime.UTC)] * rows.num_rows, MOMENT)
+    column = rows.column(name)
+    if not pa.types.is_timestamp(column.type):
+        raise LogError(
+            f"The time of a decision is a timestamp, but the column is {column.type}",
+            column=name,
+            remedy="Cast it, or leave it out: then it is now.",
+        )
+    if column.null_count:
+        raise LogError("Some rows have no time", column=name, count=column.null_count, remedy="Fill it in.")
+    return column.cast(MOMENT, safe=False)  # of nanoseconds, the last three digits

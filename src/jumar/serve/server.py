@@ -45,7 +45,7 @@ from jumar.serve.messages import Health
 from jumar.serve.metrics import Metrics
 from jumar.serve.watching import Watcher
 
-_HEADERS_S, _MOST_HEADER_BYTES, _MOST_CONNECTIONS, _TAKEN_S = 10.0, 65_536, 4_096, 2.0
+_ARRIVAL_S, _MOST_HEADER_BYTES, _MOST_CONNECTIONS, _TAKEN_S = 10.0, 65_536, 4_096, 2.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _WORKER = "from jumar.serve.server import work; work()"
 
@@ -274,7 +274,7 @@ class _Server(uvicorn.Server):
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that may not take for ever to say what it wants, nor say it at any length."""
+    """A connection on which a request may not take for ever to arrive, nor its headers have any length."""
 
     _patience: asyncio.TimerHandle | None = None
     _header_bytes = 0
@@ -303,14 +303,14 @@ class Connection(HttpToolsProtocol):
             return
         super().on_header(name, value)
 
-    def on_headers_complete(self) -> None:
-        """It has said what it wants; the application looks after the body."""
+    def on_message_complete(self) -> None:
+        """All of it is here."""
         self._rest()
-        super().on_headers_complete()
+        super().on_message_complete()
 
     def _wait(self) -> None:
         self._rest()
-        self._patience = self.loop.call_later(_HEADERS_S, self.transport.abort)
+        self._patience = self.loop.call_later(_ARRIVAL_S, self.transport.abort)
 
     def _rest(self) -> None:
         if self._patience is not None:

@@ -42,7 +42,7 @@ def test_a_year_in_short(said: Capture, make_run: MakeRun, uncertified: Path) ->
     code, text = run_cli(said, "promote", runs[0], "--why", "again", *book)
     assert (code, "in production already" in text) == (2, True)
     code, text = run_cli(said, "promote", runs[1], "--share", "0.01", "--why", "canary", *book)
-    b = Registry("reg").state().version
+    b = str(Registry("reg").state().version)
     assert (code, f"challenger {b} serves 1.0% of the units" in text) == (0, True)
     code, text = run_cli(said, "promote", "challenger", "--share", "0.25", "--why", "no harm", *book, "--json")
     record = json.loads(text)

@@ -65,9 +65,9 @@ class Broken(MemoryFileSystem):
     pseudo_dirs: Any = [""]
     fails = ""
 
-    def cat_file(self, path: str, **given: Any) -> Any:
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **given: Any) -> Any:
         self._check("read")
-        return super().cat_file(path, **given)
+        return super().cat_file(path, start, end, **given)
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **given: Any) -> None:
         self._check("write")

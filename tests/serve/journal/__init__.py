@@ -60,7 +60,9 @@ def sealed(folder: Path, stream: str = "decisions") -> pa.Table:
     tables = [pq.ParquetFile(file).read() for file in files]
     if not tables:
         return pa.table({"decision_id": pa.array([], pa.string()), "__sequence": pa.array([], pa.int64())})
-    return pa.concat_tables(tables, promote_options="default").sort_by([("__writer", "ascending"), ("__sequence", "ascending")])
+    return pa.concat_tables(tables, promote_options="default").sort_by(
+        [("__writer", "ascending"), ("__sequence", "ascending")]
+    )
 
 
 def numbers(folder: Path, stream: str = "decisions") -> list[int]:

@@ -63,7 +63,7 @@ def test_the_header_torn_at_every_byte(pieces: list[bytes]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_a_flipped_bit_never_goes_unnoticed(data: st.DataObject, pieces: list[bytes]) -> None:
-    """A batch in which a bit was flipped is left out, or is what it was: padding and names of metadata carry nothing."""
+    """A batch in which a bit was flipped is left out, or is what it was: padding carries nothing."""
     whole = bytearray(b"".join(pieces))
     place = data.draw(st.integers(len(pieces[0]), len(whole) - 1))
     whole[place] ^= 1 << data.draw(st.integers(0, 7))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import json
+import asyncio
 import os
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future, wait
@@ -117,7 +114,8 @@ def test_schemas_that_no_log_can_hold() -> None:
 
 
 def test_arguments_are_checked(tmp_path: Path) -> None:
-    for given in ({"writer": "a/b"}, {"segment_rows": 0}, {"loss_window_s": float("nan")}):
+    wrong: list[dict[str, Any]] = [{"writer": "a/b"}, {"segment_rows": 0}, {"loss_window_s": float("nan")}]
+    for given in wrong:
         with pytest.raises(OptionError):
             Journal(tmp_path, **given)
     journal = Journal(tmp_path)
@@ -244,135 +242,6 @@ def test_asynchronous_appends_are_flushed_within_the_window(tmp_path: Path, monk
     assert numbers(tmp_path) == list(range(50))
 
 
-class Disk:
-    """A disk that can be full or broken."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.room: int | None = None
-        self.broken = self.stuck = False
-        self._real = {name: getattr(os, name) for name in ("pwrite", "fdatasync", "ftruncate", "posix_fallocate")}
-        for name in self._real:
-            monkeypatch.setattr(os, name, getattr(self, name))
-
-    def pwrite(self, handle: int, data: Any, position: int) -> int:
-        if self.room is None:
-            return self._real["pwrite"](handle, data, position)
-        if self.room == 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        take = min(self.room, len(data))
-        self.room -= take
-        return self._real["pwrite"](handle, bytes(data)[:take], position)
-
-    def posix_fallocate(self, handle: int, position: int, length: int) -> None:
-        if self.room is not None:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self._real["posix_fallocate"](handle, position, length)
-
-    def fdatasync(self, handle: int) -> None:
-        if self.broken:
-            raise OSError(errno.EIO, "Input/output error")
-        self._real["fdatasync"](handle)
-
-    def ftruncate(self, handle: int, size: int) -> None:
-        if self.stuck:
-            raise OSError(errno.EIO, "Input/output error")
-        self._real["ftruncate"](handle, size)
-
-
-@pytest.mark.parametrize("room", [0, 1, 100, 1_000])
-def test_a_full_disk_refuses_and_is_forgotten_once_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
-) -> None:
-    disk = Disk(monkeypatch)
-    with Journal(tmp_path) as journal:
-        journal.append("decisions", decisions([0]), SCHEMA).result(30)
-        disk.room = room
-        for i in (1, 2):
-            error = journal.append("decisions", decisions([i]), SCHEMA).exception(30)
-            assert isinstance(error, OSError)
-            assert error.errno == errno.ENOSPC
-        disk.room = None
-        journal.append("decisions", decisions([3]), SCHEMA).result(30)
-        (path,) = (tmp_path / "open").iterdir()
-        found = scan(path.read_bytes())
-        assert (found.rows, found.torn, found.damaged) == (2, 0, 0)
-        assert journal.counts.refused == 2
-    assert numbers(tmp_path) == [0, 3]
-    assert sealed(tmp_path)["__sequence"].to_pylist() == [0, 1]
-
-
-def test_a_full_disk_before_the_first_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    disk = Disk(monkeypatch)
-    disk.room = 0
-    with Journal(tmp_path) as journal:
-        assert isinstance(journal.append("decisions", decisions([0]), SCHEMA).exception(30), OSError)
-        disk.room = None
-        journal.append("decisions", decisions([1]), SCHEMA).result(30)
-    assert numbers(tmp_path) == [1]
-    assert not list((tmp_path / "open").iterdir())
-
-
-@pytest.mark.parametrize("stuck", [False, True])
-def test_a_flush_that_fails_ends_the_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stuck: bool) -> None:
-    """After a failed flush nothing more may be believed of that file: the next rows go into another one."""
-    disk = Disk(monkeypatch)
-    with Journal(tmp_path) as journal:
-        journal.append("decisions", decisions([0]), SCHEMA).result(30)
-        disk.broken, disk.stuck = True, stuck
-        error = journal.append("decisions", decisions([1]), SCHEMA).exception(30)
-        assert isinstance(error, OSError)
-        assert error.errno == errno.EIO
-        disk.broken = disk.stuck = False
-        journal.append("decisions", decisions([2]), SCHEMA).result(30)
-    assert numbers(tmp_path) == [0, 2]
-    assert sealed(tmp_path)["__sequence"].to_pylist() == [0, 2]  # 1 might have turned up later, so nobody else has it
-    assert len(list((tmp_path / "decisions" / f"date={DAY}").iterdir())) == 2
-
-
-def test_a_real_limit_of_file_size(tmp_path: Path) -> None:
-    """The kernel refuses to let the file grow; what it acknowledged before is there."""
-    code = f"""
-import json, resource, sys
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-from pathlib import Path
-from journal import SCHEMA, decisions
-from jumar.serve.journal import Journal
-resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-said = []
-journal = Journal(Path({str(tmp_path)!r}))
-for i in range(60):
-    error = journal.append("decisions", decisions([i]), SCHEMA).exception(30)
-    said.append(None if error is None else type(error).__name__)
-print(json.dumps(said), flush=True)
-import os
-os._exit(0)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    said = json.loads(done.stdout)
-    kept = [i for i, error in enumerate(said) if error is None]
-    assert 5 < len(kept) < 60
-    assert set(said) == {None, "OSError"}
-    found = recover(tmp_path)
-    assert (found.rows, found.bytes_cut) == (len(kept), 0)
-    assert numbers(tmp_path) == kept
-
-
-def test_sealing_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from jumar.serve.journal import journal as module
-
-    real = module.seal
-    monkeypatch.setattr(module, "seal", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
-    with Journal(tmp_path, segment_rows=1) as journal:
-        journal.append("decisions", decisions([0]), SCHEMA).result(30)
-        while not journal.counts.unsealed:
-            time.sleep(0.01)
-        monkeypatch.setattr(module, "seal", real)
-        journal.append("decisions", decisions([1]), SCHEMA).result(30)
-    assert numbers(tmp_path) == [0, 1]
-    assert journal.counts.sealed == 2
-    assert not list((tmp_path / "open").iterdir())
-
-
 def test_from_many_threads(tmp_path: Path) -> None:
     with Journal(tmp_path, segment_rows=70) as journal:
 
@@ -400,3 +269,37 @@ def test_large_appends(tmp_path: Path) -> None:
         journal.append("decisions", rows.slice(10, 3)).result(60)
     assert np.array_equal(sealed(tmp_path)["__sequence"].to_numpy(), np.arange(50_003))
     assert sealed(tmp_path)["decision_id"].to_pylist()[-3:] == ["d10", "d11", "d12"]
+
+
+def test_callers_in_an_event_loop(tmp_path: Path) -> None:
+    async def many() -> list[BaseException | None]:
+        with Journal(tmp_path) as journal:
+            bad = journal.write("decisions", decisions([100], propensity=["much"]), SCHEMA)
+            good = [journal.write("decisions", decisions([i]), SCHEMA) for i in range(50)]
+            cancelled = asyncio.ensure_future(journal.write("decisions", decisions([50]), SCHEMA))
+            await asyncio.sleep(0)
+            cancelled.cancel()
+            await journal.write("decisions", decisions([]), SCHEMA)
+            return await asyncio.gather(bad, *good, cancelled, return_exceptions=True)
+
+    found = asyncio.run(many())
+    assert isinstance(found[0], JournalError)
+    assert found[1:-1] == [None] * 50
+    assert isinstance(found[-1], asyncio.CancelledError)
+    assert numbers(tmp_path) == list(range(51))
+
+
+def test_a_loop_that_is_gone_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go, slow = threading.Event(), os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda handle: (go.wait(30), slow(handle)))
+    with Journal(tmp_path) as journal:
+
+        async def leave() -> None:
+            task = asyncio.ensure_future(journal.write("decisions", decisions([0]), SCHEMA))
+            await asyncio.sleep(0.01)
+            task.cancel()
+
+        asyncio.run(leave())
+        go.set()
+        journal.append("decisions", decisions([1]), SCHEMA).result(30)
+    assert numbers(tmp_path) == [0, 1]

@@ -1,4 +1,4 @@
-"""The Kafka sink: done when delivered, told when not; against a producer that can fail, and librdkafka's own cluster."""
+"""The Kafka sink: done when delivered, told when not; against a producer that fails, and librdkafka's own brokers."""
 
 from __future__ import annotations
 

@@ -231,7 +231,9 @@ def test_two_processes_write_to_one_folder_while_a_third_recovers(tmp_path: Path
     assert recover(tmp_path).gaps == {}
     table = sealed(tmp_path)
     for name in "ab":
-        mine = [s for w, s in zip(*(table[c].to_pylist() for c in ("__writer", "__sequence")), strict=True) if w[0] == name]
+        mine = [
+            s for w, s in zip(*(table[c].to_pylist() for c in ("__writer", "__sequence")), strict=True) if w[0] == name
+        ]
         assert mine == list(range(100))
 
 

@@ -6,6 +6,8 @@ with its own error. Only the modules of this room import this one.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from itertools import chain
@@ -18,30 +20,39 @@ from jumar.serve.journal.sink import REWARDS, STREAMS, Columns, JournalError, St
 
 _FIRST_US, _LAST_US = 0, 253_402_300_799_999_999  # 1970 to the end of 9999
 DAY_US = 86_400_000_000
+_MOST_PLAIN = 64
 
 
 class Waiting:
-    """Rows that somebody handed over and waits for."""
+    """Rows that somebody handed over and waits for, in a thread or in an event loop."""
 
-    __slots__ = ("batch", "columns", "future", "rows", "schema")
+    __slots__ = ("batch", "columns", "future", "loop", "rows", "schema", "stream")
 
-    def __init__(self, stream: Stream, batch: pa.RecordBatch | Columns, schema: pa.Schema | None) -> None:
-        """See ``Sink.append``.
+    def __init__(
+        self,
+        stream: Stream,
+        batch: pa.RecordBatch | Columns,
+        schema: pa.Schema | None,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """See ``Sink.append``; with a loop, whose thread this must be, ``future`` is one of that loop's.
 
         Raises:
             JournalError: no such stream, no schema, columns that are not those of the schema, or of different lengths.
         """
         if stream not in STREAMS:
             raise JournalError("There is no such stream", example=stream, remedy="Say decisions or rewards.")
-        self.future: Future[None] = Future()
-        self.future.set_running_or_notify_cancel()  # what was handed over cannot be taken back
+        self.stream, self.loop = stream, loop
+        self.future: Future[None] | asyncio.Future[None] = Future() if loop is None else loop.create_future()
+        if isinstance(self.future, Future):
+            self.future.set_running_or_notify_cancel()  # what was handed over cannot be taken back
         self.batch: pa.RecordBatch | None = None
         self.columns: Columns | None = None
         if isinstance(batch, Mapping):
             if schema is None and stream == "decisions":
                 raise JournalError("Plain columns of decisions need a schema", remedy="Pass decisions_schema(…).")
-            self.schema: pa.Schema = REWARDS if schema is None else schema.remove_metadata()
-            self.columns, self.rows = batch, _rows(self.schema, batch)
+            self.schema, names = _plain(REWARDS if schema is None else schema)
+            self.columns, self.rows = batch, _rows(names, batch)
         else:
             plain = batch.replace_schema_metadata(None)
             self.batch, self.schema, self.rows = plain, plain.schema, plain.num_rows
@@ -49,15 +60,56 @@ class Waiting:
             self.future.set_result(None)
 
 
-def _rows(schema: pa.Schema, columns: Columns) -> int:
-    if columns.keys() != set(schema.names):
-        name = sorted(columns.keys() ^ set(schema.names))[0]
-        what = "missing" if name in schema.names else "not in the schema"
+def tell(group: Sequence[tuple[Waiting, Exception | None]]) -> None:
+    """Complete every future; those of one event loop together, because each call into a loop wakes it."""
+    loops: dict[asyncio.AbstractEventLoop, list[tuple[Waiting, Exception | None]]] = {}
+    for one, failure in group:
+        if one.loop is None:
+            _complete(one, failure)
+        else:
+            loops.setdefault(one.loop, []).append((one, failure))
+    for loop, mine in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_complete_all, mine)
+
+
+def _complete_all(group: Sequence[tuple[Waiting, Exception | None]]) -> None:
+    for one, failure in group:
+        if not one.future.done():  # a task may have been cancelled
+            _complete(one, failure)
+
+
+def _complete(one: Waiting, failure: Exception | None) -> None:
+    if failure is None:
+        one.future.set_result(None)
+    else:
+        one.future.set_exception(failure)
+
+
+_PLAIN: dict[int, tuple[pa.Schema, pa.Schema, frozenset[str]]] = {}
+
+
+def _plain(schema: pa.Schema) -> tuple[pa.Schema, frozenset[str]]:
+    """The schema without metadata, always the same object for the same one, and its names: asked for every row."""
+    found = _PLAIN.get(id(schema))
+    if found is None:
+        if len(_PLAIN) >= _MOST_PLAIN:
+            _PLAIN.clear()
+        # The schema itself is kept, so that no other one gets its identity.
+        found = _PLAIN[id(schema)] = (schema, schema.remove_metadata(), frozenset(schema.names))
+    return found[1], found[2]
+
+
+def _rows(names: frozenset[str], columns: Columns) -> int:
+    if columns.keys() != names:
+        name = sorted(columns.keys() ^ names)[0]
+        what = "missing" if name in names else "not in the schema"
         raise JournalError(f"A column is {what}", column=name, remedy="Give every column of the schema, null or not.")
-    lengths = {len(values) for values in columns.values()}
-    if len(lengths) != 1:
-        raise JournalError("The columns differ in length", remedy="Give every column one value per row.")
-    return lengths.pop()
+    rows = len(next(iter(columns.values())))
+    for name, values in columns.items():
+        if len(values) != rows:
+            raise JournalError("The columns differ in length", column=name, remedy="Give each one value per row.")
+    return rows
 
 
 def joined(schema: pa.Schema, group: Sequence[Waiting]) -> tuple[pa.RecordBatch, list[tuple[Waiting, Exception]]]:

@@ -75,6 +75,7 @@ class KafkaSink:
         """
         one = Waiting(stream, batch, schema)
         rows, refused = joined(checked_schema(one.schema), [one])
+        assert isinstance(one.future, Future)
         if refused:
             one.future.set_exception(refused[0][1])
         elif one.rows:

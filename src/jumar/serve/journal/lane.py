@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from jumar.serve.journal.groups import Waiting, joined, times_of
+from jumar.serve.journal.groups import Waiting, joined, tell, times_of
 from jumar.serve.journal.segment import Segment, today
 from jumar.serve.journal.sink import JournalError, Stream
 
@@ -88,12 +88,11 @@ class Lane:
                     self._change.notify()
         if full:
             self.refused += one.rows
-            one.future.set_exception(
-                JournalError(
-                    f"More than {self._limits.most_waiting:,} rows wait to be written",
-                    remedy="Send fewer at a time, or give the log a faster disk.",
-                )
+            late = JournalError(
+                f"More than {self._limits.most_waiting:,} rows wait to be written",
+                remedy="Send fewer at a time, or give the log a faster disk.",
             )
+            tell([(one, late)])
         return True
 
     def finish(self) -> None:
@@ -137,30 +136,21 @@ class Lane:
 
     def _commit(self, group: list[Waiting]) -> None:
         """Write the group as one batch, then tell everyone who waits."""
-        written: list[Waiting] = group
+        misfits: dict[int, Exception] = {}
         failure: Exception | None = None
         try:
-            batch, misfits = joined(self.schema, group)
-            if misfits:
-                bad = {id(one) for one, _ in misfits}
-                written = [one for one in group if id(one) not in bad]
-                for one, error in misfits:
-                    self._tell(one, error)
+            batch, bad = joined(self.schema, group)
+            misfits = {id(one): error for one, error in bad}
             if batch.num_rows:
                 self._write(batch)
+                self.groups += 1
         except Exception as error:  # whatever it was, those who wait must hear of it
             failure = error
-        for one in written:
-            self._tell(one, failure)
-        self.groups += failure is None
-
-    def _tell(self, one: Waiting, failure: Exception | None) -> None:
-        if failure is None:
-            self.rows += one.rows
-            one.future.set_result(None)
-        else:
-            self.refused += one.rows
-            one.future.set_exception(failure)
+        said = [(one, misfits.get(id(one), failure)) for one in group] if misfits else [(one, failure) for one in group]
+        kept = sum(one.rows for one, error in said if error is None)
+        self.rows += kept
+        self.refused += sum(one.rows for one in group) - kept
+        tell(said)
 
     def _write(self, batch: pa.RecordBatch) -> None:
         """The batch with its numbers into the open segment.
