@@ -132,7 +132,7 @@ def ledger_row(board: Board) -> dict[str, Any] | None:
             ("left", f"{one.left} left", "plain-wash"),
         ],
         "spent": f"{alpha(one.alpha_spent)} of the {alpha(one.alpha)} of error that a year may hold is spent, "
-        f"{alpha(one.alpha_left)} is left; {len(one.rows)} attempts were made in all.",
+        f"{alpha(one.alpha_left)} is left; {words.plural(len(one.rows), 'attempt')} in all.",
         "free": free,
     }
 

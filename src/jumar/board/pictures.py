@@ -145,7 +145,7 @@ def evidence(walk: Sequence[WalkLook], needs: float) -> Markup | None:
     _dates(sheet)
     line = sheet.frame.up(needs)
     sheet.marks.append(f'<path class="goal" d="M{sheet.frame.left} {line:.1f}H{sheet.frame.width - 10}"/>')
-    sheet.text(sheet.frame.width - 10, line - 5, f"{needs:.1f} nats release", "small", "end")
+    sheet.text(sheet.frame.left + 4, line - 5, f"{needs:.1f} nats release")
     points = [(look.date.toordinal(), look.log_capital) for look in walk if math.isfinite(look.log_capital)]
     _walked(sheet, points)
     return sheet.drawn("Evidence against the number of days")
@@ -185,7 +185,7 @@ def harm(watch: WatchView) -> Markup | None:
     _grid(sheet, lambda y: words.amount(y, figures=2), about=3)
     line = sheet.frame.up(needs)
     sheet.marks.append(f'<path class="limit" d="M{sheet.frame.left} {line:.1f}H{sheet.frame.width - 10}"/>')
-    sheet.text(sheet.frame.width - 10, line - 5, f"{needs:.1f} nats roll back", "small", "end")
+    sheet.text(sheet.frame.left + 4, line - 5, f"{needs:.1f} nats roll back")
     _dates(sheet)
     for k in range(len(watch.metrics)):
         _walked(sheet, [(date, day.log_harm[k]) for date, day in zip(dates, watch.days, strict=True)], f"l{min(k, 5)}")
