@@ -120,7 +120,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("width", [390, 820, 1440])
 @pytest.mark.parametrize("name", ["story", "hostile", "broken", "empty", "nowhere"])
 def test_nothing_overflows_runs_or_is_loaded(shown: dict[str, str], name: str, width: int, tmp_path: Path) -> None:
     seen = look(shown[name], tmp_path, width)
@@ -130,6 +130,16 @@ def test_nothing_overflows_runs_or_is_loaded(shown: dict[str, str], name: str, w
     assert seen["title"].endswith("– Jumar")
     assert seen["drawings"] == {"story": 17, "hostile": 17, "broken": 3}.get(name, 0)
     assert seen["smallest"] is None or seen["smallest"] >= 8.5
+
+
+@pytest.mark.browser
+def test_the_probe_sees_what_overflows_runs_and_is_loaded(shown: dict[str, str], tmp_path: Path) -> None:
+    worse = '<p style="width: 2000px">wide</p><script>1</script><img src="data:,"></body>'
+    seen = look(shown["empty"].replace("</body>", worse), tmp_path, 390)
+    assert any("P." in one for one in seen["problems"])
+    assert any("scrolls" in one for one in seen["problems"])
+    assert seen["scripts"] == seen["images"] == 1
+    assert any("violates" in one for one in seen["console"])
 
 
 @pytest.mark.browser

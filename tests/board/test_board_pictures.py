@@ -18,10 +18,10 @@ MONDAY = datetime.date(2026, 3, 2)
 DAY = datetime.timedelta(days=1)
 
 
-def a_day(k: int, reward: float | None = None, **shares: float) -> DayView:
+def a_day(k: int, reward: float | None = None, production: str = "p", **shares: float) -> DayView:
     return DayView(
-        date=MONDAY + k * DAY, production="p", challenger=None, opened="", complete=True, attention=False, counted=10,
-        reward=reward, shares=shares, steps=[],
+        date=MONDAY + k * DAY, production=production, challenger=None, opened="", complete=True, attention=False,
+        counted=10, reward=reward, shares=shares, steps=[],
     )  # fmt: skip
 
 
@@ -55,6 +55,17 @@ def test_a_long_gap_breaks_the_line() -> None:
     assert drawn is not None
     assert drawn.count('class="main"') == 2
     assert drawn.count('class="dot"') == 5
+
+
+def test_another_policy_begins_another_line_with_a_mean_of_its_own() -> None:
+    days = [a_day(k, 1.0, "old") for k in range(5)] + [a_day(k, 3.0, "new") for k in range(5, 9)]
+    drawn = pictures.rewards(days, [], 400)
+    assert drawn is not None
+    lines = re.findall(r'class="main" d="M([^"]+)"', drawn)
+    heights = [{point.split()[1] for point in line.split("L")} for line in lines]
+    assert [line.count("L") + 1 for line in lines] == [5, 4]
+    assert [len(height) for height in heights] == [1, 1]
+    assert heights[0] != heights[1]
 
 
 def test_columns_of_actions_fill_the_day() -> None:

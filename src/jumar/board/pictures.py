@@ -77,7 +77,7 @@ class Sheet:
 
 
 def rewards(days: Sequence[DayView], changes: Sequence[tuple[datetime.date, str]], width: float) -> Markup | None:
-    """Mean reward per day, the mean of seven days, and a mark where the registry changed what decides.
+    """Mean reward per day, a line that looks back seven days as far as the same policy decided, marks of changes.
 
     Args:
         days: the earliest first.
@@ -87,15 +87,16 @@ def rewards(days: Sequence[DayView], changes: Sequence[tuple[datetime.date, str]
     Returns:
         None where no day has a mean reward.
     """
-    known = [(day.date, day.reward) for day in days if day.reward is not None]
+    known = [(day.date, day.reward, day.production) for day in days if day.reward is not None]
     if not known:
         return None
-    sheet = Sheet(_dated([date for date, _ in known], [value for _, value in known], width, 290, top=26))
+    sheet = Sheet(_dated([date for date, *_ in known], [value for _, value, _ in known], width, 290, top=26))
     _grid(sheet, words.amount)
     _dates(sheet)
     _changes(sheet, changes)
-    sheet.dots([(date.toordinal(), value) for date, value in known], "dot", 2.2 if len(known) < 120 else 1.5)
-    for stretch in _unbroken([(date, value) for date, value in known], most=7):
+    radius = 2.2 if len(known) < 120 else 1.5
+    sheet.dots([(date.toordinal(), value) for date, value, _ in known], "dot", radius)
+    for stretch in _unbroken(known, most=7):
         smooth = [
             (date.toordinal(), _average([value for other, value in stretch if 0 <= (date - other).days < 7]))
             for date, _ in stretch
@@ -325,14 +326,16 @@ def _walked(sheet: Sheet, points: Sequence[tuple[float, float]], kind: str = "ma
     sheet.dots(points[-1:], f"{kind} end", 3.5)
 
 
-def _unbroken(points: list[tuple[datetime.date, float]], most: int) -> list[list[tuple[datetime.date, float]]]:
-    """Stretches without a gap of more than so many days."""
+def _unbroken(points: list[tuple[datetime.date, float, str]], most: int) -> list[list[tuple[datetime.date, float]]]:
+    """Stretches in which the same policy decided, without a gap of more than so many days."""
     stretches: list[list[tuple[datetime.date, float]]] = []
-    for point in points:
-        if stretches and (point[0] - stretches[-1][-1][0]).days <= most:
-            stretches[-1].append(point)
+    last = None
+    for date, value, policy in points:
+        if stretches and policy == last and (date - stretches[-1][-1][0]).days <= most:
+            stretches[-1].append((date, value))
         else:
-            stretches.append([point])
+            stretches.append([(date, value)])
+        last = policy
     return [stretch for stretch in stretches if len(stretch) > 1]
 
 

@@ -182,7 +182,5 @@ def _claim_row(claim: ClaimResult, needs: float) -> dict[str, str]:
         "change": words.amount(claim.change, signed=True),
         "estimate": words.amount(claim.estimate, signed=True),
         "least": words.amount(claim.lower_bound, signed=True, down=True),
-        "capital": f"{words.amount(claim.log_capital, figures=2)} of {needs:.1f}"
-        if claim.required
-        else "not asked for",
+        "capital": nats(claim.log_capital, needs) if claim.required else "not asked for",
     }
