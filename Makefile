@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: demo test lint format bench bench-gate bench-pipeline clean
+.PHONY: demo test lint format bench bench-gate bench-pipeline year clean
 
 demo: $(VENV)/runtime
 	$(BIN)/jumar demo --out run
@@ -50,6 +50,10 @@ bench-pipeline: $(VENV)/dev
 	$(BIN)/python benchmarks/gate_bench.py --ahead --store
 	$(BIN)/python benchmarks/gate_bench.py --write-docs
 
+# The second loop for a year in a world that drifts: twenty minutes on two cores at the most.
+year: $(VENV)/dev
+	$(BIN)/python benchmarks/year.py --out year
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Jumar needs Python 3.11 or newer; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 2; }
@@ -65,4 +69,4 @@ $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/runtime
 
 clean:
-	rm -rf $(VENV) run .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) run year .pytest_cache .ruff_cache .hypothesis

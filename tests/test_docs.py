@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import jumar
-from jumar import cli, fitting
+from jumar import cli, cli_loop, fitting
 from jumar.evaluate import (
     CandidatePlan,
     Certificate,
@@ -38,6 +38,7 @@ from jumar.learn import FitConfig, OneStep, fit_one_step
 from jumar.logs.columns import CONVENTIONS
 from jumar.logs.options import LogOptions
 from jumar.logs.split import PARTS
+from jumar.loop import Day, LoopConfig, Step, loop_config
 from jumar.policy import PolicyCard
 from jumar.worlds import Notifications
 
@@ -47,7 +48,7 @@ DOCUMENTS = [
     path for path in (*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))) if path.exists()
 ]
 COMMANDS = ("improve", "audit", "evaluate", "score", "world", "demo", "gate", "plan", "collect", "join", "serve",
-            "promote", "rollback", "abandon", "history", "show", "mirror", "ui")  # fmt: skip
+            "loop", "promote", "rollback", "abandon", "history", "show", "mirror", "ui")  # fmt: skip
 # From the top of the house down; a floor imports only from floors to its right.
 FLOORS = ("cli", "cli_gate", "cli_join", "cli_loop", "cli_plan", "cli_registry", "cli_serve", "cli_ui", "cli_worlds",
           "cli_flags", "board", "loop", "improvement", "attempt", "fitting", "report", "serve", "release", "evaluate",
@@ -145,7 +146,12 @@ def test_settings_in_the_documents_are_read(tmp_path: Path, monkeypatch: pytest.
     for path in DOCUMENTS:
         for _, text in blocks(path, "toml"):
             Path("jumar.toml").write_text(text)
-            given = tomllib.loads(text)["log"]
+            tables = tomllib.loads(text)
+            if "loop" in tables:
+                assert loop_config("jumar.toml") != LoopConfig()
+            if "log" not in tables:
+                continue
+            given = tables["log"]
             low, high = given["reward_range"]
             columns: dict[str, Any] = {
                 given["reward"]: np.linspace(low, high + 1, rows),
@@ -262,6 +268,12 @@ def test_every_field_is_documented(heading: str, record: type[msgspec.Struct]) -
     assert told == list(record.__struct_fields__)
 
 
+@pytest.mark.parametrize("record", [LoopConfig, Day, Step], ids=lambda x: x.__name__)
+def test_every_field_of_the_loop_is_documented(record: type[msgspec.Struct]) -> None:
+    table = table_under(ROOT / "docs/loop.md", f"### `{record.__name__}`")
+    assert [cells[0].strip("`") for cells in table] == list(record.__struct_fields__)
+
+
 def test_the_run_folder_is_documented(finished: Path) -> None:
     told = {cells[0].strip("`") for cells in table_under(ROOT / "docs/artifacts.md", "# Artifacts")}
     run = finished / "run"
@@ -270,7 +282,7 @@ def test_the_run_folder_is_documented(finished: Path) -> None:
 
 def test_exit_codes_are_documented() -> None:
     told = {int(cells[0]) for cells in table_under(ROOT / "docs/artifacts.md", "## Exit codes")}
-    assert told == {cli.CERTIFIED, cli.DEFECT, cli.BAD_INPUT, cli.NOT_CERTIFIED, cli.INTERRUPTED}
+    assert told == {cli.CERTIFIED, cli.DEFECT, cli.BAD_INPUT, cli.NOT_CERTIFIED, cli_loop.NOT_YET, cli.INTERRUPTED}
 
 
 def test_conventional_names_and_settings_are_documented() -> None:

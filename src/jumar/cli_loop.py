@@ -18,10 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from jumar.loop import Day
+    from jumar.loop import Day, Loop
 
 COMPLETE, LOOK, NOT_YET = 0, 3, 75
-YESTERDAY = "yesterday"
+LAST, YESTERDAY = "last", "yesterday"
 screen = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False)
 
@@ -30,7 +30,7 @@ def loop(
     registry: Path,
     *,
     log: Path,
-    date: str = YESTERDAY,
+    date: str = LAST,
     config: Path | None = None,
     folder: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
@@ -46,7 +46,7 @@ def loop(
     log
         Folder of the decision log.
     date
-        Of the decisions, in UTC: 2026-01-31, or yesterday.
+        Of the decisions, in UTC: 2026-01-31, yesterday, or last, the last day whose rewards are complete.
     config
         A TOML file with a [loop] table, and a [log] table where columns need one (default: jumar.toml here).
     folder
@@ -61,7 +61,7 @@ def loop(
     code = COMPLETE
     try:
         runner = Loop(registry, log, folder=folder, config=loop_config(config), config_path=config)
-        for one in runner.pending(_yesterday() if date == YESTERDAY else date):
+        for one in runner.pending(_date(date, runner)):
             days.append(runner.run(one))
             if not json:
                 screen.print(_shown(days[-1]))
@@ -75,8 +75,12 @@ def loop(
     return code or (LOOK if any(day.attention for day in days) else COMPLETE)
 
 
-def _yesterday() -> datetime.date:
-    return (datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)).date()
+def _date(word: str, runner: Loop) -> datetime.date | str:
+    if word == LAST:
+        return runner.last_complete()
+    if word == YESTERDAY:
+        return (datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)).date()
+    return word
 
 
 def _shown(day: Day) -> Table:

@@ -1,4 +1,4 @@
-"""Nine days of the town, lived once: two policies learned, one let in at once and one by canary, while the town turns."""
+"""Nine days of the town, lived once: two policies learned, one let in at once and one by canary."""
 
 from __future__ import annotations
 

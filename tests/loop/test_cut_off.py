@@ -20,6 +20,7 @@ from jumar.release.canary_state import Canary
 from .town import Town, date_of
 
 MakeTown = Callable[[int], Town]
+SEALS = ("token", "previous_sha256", "record_sha256")
 CALLS = ("replace", "rename", "link", "fsync", "unlink", "remove", "mkdir", "rmdir", "chmod")
 
 
@@ -178,7 +179,7 @@ def test_a_canary_that_ends_badly(town: MakeTown) -> None:
     registry = mine.registry(7)
     registry.promote(str(registry.history()[0].version), why="by hand", share=0.4, forced=True)
     mine.decide(8)
-    day = killed_everywhere(mine, 8, after="gates")
+    day = killed_everywhere(mine, 8, after="gates", stride=3)
     assert day.step("canary").attention  # type: ignore[union-attr]
 
 
@@ -189,6 +190,6 @@ def test_a_watch_that_ends_badly(town: MakeTown) -> None:
     registry.promote(str(registry.history()[0].version), why="by hand", forced=True)
     mine.live(8)
     mine.decide(9)
-    day = killed_everywhere(mine, 9, after="canary")
+    day = killed_everywhere(mine, 9, after="canary", stride=2)
     assert day.step("watch").attention  # type: ignore[union-attr]
     assert [one.what for one in Registry(mine.registry_folder).history()][-1] == "rollback"

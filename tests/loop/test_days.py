@@ -173,12 +173,20 @@ def test_a_day_without_decisions_says_so(town: MakeTown) -> None:
         mine.loop(17).run("2025-03-20")
 
 
+@pytest.mark.parametrize(("wait", "day"), [("1s", 8), ("5s", 8), ("6s", 7), ("24h", 7), ("3d", 5)])
+def test_the_last_day_whose_rewards_are_complete(town: MakeTown, wait: str, day: int) -> None:
+    """At five seconds past midnight: by what is waited for."""
+    mine = town(8)
+    mine.config = msgspec.structs.replace(CONFIG, wait=wait)
+    assert mine.loop(8).last_complete() == date_of(day)
+
+
 def test_days_come_in_order(town: MakeTown) -> None:
     """A later day makes earlier ones impossible; missed ones are known, and come first."""
     mine = town(7)
+    elsewhere = Loop(mine.registry_folder, mine.log, folder=mine.root / "elsewhere", config=quiet(CONFIG))
+    elsewhere.run(date_of(5))
     with pytest.raises(ReleaseError, match="The day 2025-03-08 was run already"):
-        elsewhere = Loop(mine.registry_folder, mine.log, folder=mine.root / "elsewhere", config=quiet(CONFIG))
-        elsewhere.run(date_of(5))
         elsewhere.run(date_of(4))
     mine.decide(7)
     mine.decide(8)
@@ -270,5 +278,6 @@ def test_exit_codes(town: MakeTown, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert cli.main([*words, "--date", "2999-01-01"]) == 75
     assert "may still come" in capsys.readouterr().err
     assert cli.main([*words, "--date", "soon"]) == 2
+    assert cli.main(words) == 2, "the last day that is over holds no decision"
     assert cli.main(["loop", str(tmp_path), "--log", str(mine.log), "--date", "2025-03-13"]) == 2
     assert "--date takes a date" in capsys.readouterr().err

@@ -159,12 +159,12 @@ def test_a_card_written_before_there_were_prices_is_still_whole(policy: jumar.Po
     """``card_without_prices.json`` was written by version 0.1 before a card knew ``price`` and ``costs``."""
     old = Path(__file__).parent / "data" / "card_without_prices.json"
     assert not {"price", "costs"} & json.loads(old.read_bytes()).keys()
-    card = _read_card(old)
+    card = _read_card(old.read_bytes(), str(old))
     assert (card.price, card.costs) == (0.0, [])
     changed = tmp_path / "policy.json"
     changed.write_text(old.read_text().replace('"pessimism": 1.0', '"pessimism": 1.0,\n  "price": 0.5'))
     with pytest.raises(PolicyError, match="changed"):
-        _read_card(changed)
+        _read_card(changed.read_bytes(), str(changed))
 
 
 def test_a_card_holds_prices_and_costs(policy: jumar.Policy, tmp_path: Path) -> None:

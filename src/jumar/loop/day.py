@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jumar.errors import OptionError
+from jumar.logs import seconds
 from jumar.loop.documents import FORMAT, STEPS, Day, LoopConfig, Step, StepName, checked
 from jumar.loop.facts import audit_step, join_step
 from jumar.loop.folders import LOOP, Folders
@@ -89,6 +90,11 @@ class Loop:
                 if told is not None:
                     told(day.steps[-1])
         return day
+
+    def last_complete(self) -> datetime.date:
+        """The last day whose rewards are complete by now."""
+        over = self.now() - datetime.timedelta(seconds=seconds("wait", self.config.wait))
+        return over.date() - datetime.timedelta(days=1)
 
     def pending(self, date: datetime.date | str) -> list[datetime.date]:
         """Days up to a date that are to be run, the earliest first: those that were missed, and the date itself.

@@ -149,7 +149,7 @@ def columns_of(path: Path, names: Sequence[str]) -> pa.Table:
 
 
 def production_rows(path: Path, production: str, metrics: Sequence[str]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Joined decisions that a policy made, without fallbacks, with a column for every metric; their schema, and they."""
+    """Joined decisions that a policy made, no fallbacks, a column for every metric: their schema, and they."""
     joined = ds.dataset(path, format="parquet")
     absent = [name for name in metrics if name not in joined.schema.names]
     columns = {name: ds.field(name) for name in joined.schema.names} | {name: ds.scalar(0.0) for name in absent}

@@ -5,8 +5,18 @@ The command line, examples, benchmarks and tests may import this floor; no stage
 """
 
 from jumar.worlds.base import Policy, Summary, World
+from jumar.worlds.drifting import DriftingNotifications
 from jumar.worlds.notifications import Notifications
 from jumar.worlds.reengagement import Reengagement
 from jumar.worlds.sequential import LongRun, SequentialWorld
 
-__all__ = ["LongRun", "Notifications", "Policy", "Reengagement", "SequentialWorld", "Summary", "World"]
+__all__ = [
+    "DriftingNotifications",
+    "LongRun",
+    "Notifications",
+    "Policy",
+    "Reengagement",
+    "SequentialWorld",
+    "Summary",
+    "World",
+]
