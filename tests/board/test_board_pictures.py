@@ -81,7 +81,7 @@ def test_columns_of_actions_fill_the_day() -> None:
 
 
 def test_many_actions_share_the_last_colour() -> None:
-    day = a_day(0, None, **{f"a{k}": (10 - k) / 55 for k in range(10)})
+    day = a_day(0, None, "p", **{f"a{k}": (10 - k) / 55 for k in range(10)})
     actions = pictures.leading([day])
     assert actions == ["a0", "a1", "a2", "a3", "a4", "others"]
     assert pictures.part_of(day, "others", actions) == pytest.approx(sum(range(1, 6)) / 55)
