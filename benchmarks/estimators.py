@@ -3,7 +3,7 @@
 In: nothing. Out: coverage of 95% intervals and root mean square errors, for logs drawn from worlds whose true
 value is known, as tables in Markdown. It exits 1 if an interval that should cover does not, or if a negative
 control (wrong predictions, groups that hide something, units or the ratio ignored) covers all the same.
-Run: python benchmarks/estimators.py [--quick]
+Run: python benchmarks/estimators.py [--quick] [--sequences]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+import sequence_estimators
 from jumar.evaluate.estimators import Estimate, estimator_table, ips, more_robust
 from table import print_head
 
@@ -169,7 +170,6 @@ def score(case: Case, units: int, runs: int, seed: int) -> Score:
 
 def main(quick: bool) -> int:
     units, runs = 1_000, 300 if quick else 2_000
-    print_head()
     print(f"{runs:,} logs of {units:,} units; 95% intervals; Switch-DR with tau = {TAU:g}, DRos with lam = {LAM:g}\n")
     every = cases()
     scores = [score(case, units, runs, seed=100 + index) for index, case in enumerate(every)]
@@ -199,4 +199,6 @@ def main(quick: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main("--quick" in sys.argv[1:]))
+    print_head()
+    chosen = sequence_estimators.main if "--sequences" in sys.argv[1:] else main
+    sys.exit(chosen("--quick" in sys.argv[1:]))

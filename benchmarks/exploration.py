@@ -24,6 +24,7 @@ from jumar.evaluate.gate import GatePlan, plan_gate
 from jumar.evaluate.weights import WeightAudit
 from jumar.policy.exploration import Exploration, Scores, greedy, odds, parse_exploration, random_turns, softened
 from jumar.policy.sampling import draw, hash_key, uniforms
+from table import Row, print_head, print_table
 
 Floats = NDArray[np.float64]
 FINITE = ("policy", "floor:0.05", "softmax:2", "top-two:0.5", "thompson:0.01", "budget:5")
@@ -196,17 +197,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--modes", nargs="+", default=[*FINITE])
     given = parser.parse_args()
-    print(f"{'mode':<16}{'decisions':>12}{'χ² (sd)':>10}{'capital':>12}{'random a day':>14}{'seconds':>9}")
-    passed = True
+    print_head()
+    rows = []
     for mode in given.modes:
         found = replayed(mode, given.rows, given.seed)
-        passed &= found.z < 4.5 and found.capital < 100.0 and found.most <= 1
-        print(f"{mode:<16}{found.rows:>12,}{found.z:>10.2f}{found.capital:>12.3g}{found.most:>14}{found.seconds:>9.1f}")
+        print(f"{mode}: {found.rows:,} decisions in {found.seconds:.0f} s", flush=True)
+        rows.append(Row(f"{mode}: χ², standard deviations", f"{found.z:.2f}", "< 4.5", found.z < 4.5))
+        rows.append(Row(f"{mode}: capital of E[w] = 1", f"{found.capital:.3g}", "< 100", found.capital < 100.0))
+        if found.most:
+            most = found.most
+            rows.append(Row(f"{mode}: random decisions of a unit and day", f"at most {most}", "≤ 1", most <= 1))
     control = replayed("softmax:2", min(given.rows, 1_000_000), given.seed, lie=1.1)
-    print(f"{'must fail':<16}{control.rows:>12,}{control.z:>10.2f}{control.capital:>12.3g}")
-    passed &= control.z > 6.0 and control.capital > 100.0
-    print("all as it should be" if passed else "NOT as it should be")
-    raise SystemExit(not passed)
+    broken = control.z > 6.0 and control.capital > 100.0
+    told = f"{control.z:.0f}, {control.capital:.3g}"
+    rows.append(Row("control, logged too soft: both", told, "> 6, > 100", broken))
+    raise SystemExit(print_table(rows))
 
 
 if __name__ == "__main__":

@@ -123,6 +123,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     print_head()
+    pa.array([0])  # loads what every life would have to load
     chance = random.Random(given.seed)
     sent: set[str] = set()
     acknowledged: set[str] = set()

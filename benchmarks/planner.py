@@ -8,7 +8,7 @@ In: nothing. Out: the range of that ratio for each way to plan, beside its targe
 Rows needed are those at which 80% of the gates pass, found by multinomial counts over the values of d at seven sizes
 and a line through the probits. It exits 1 if a ratio is off by more than 15% where 5,000 rows or more are needed, or
 if a negative control (no nat for the mixture; the spread of unpaired estimates; no booster) is not.
-Run: python benchmarks/planner.py [--quick]
+Run: python benchmarks/planner.py [--ahead] [--quick]; --ahead plans along timelines, see ``planner_ahead``.
 """
 
 from __future__ import annotations
@@ -231,5 +231,11 @@ def main(quick: bool) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Predicted rows over simulated ones.")
+    parser.add_argument("--ahead", action="store_true", help="units along timelines instead, see planner_ahead.py")
     parser.add_argument("--quick", action="store_true", help="a ninth of the cells, fewer runs")
-    sys.exit(main(parser.parse_args().quick))
+    given = parser.parse_args()
+    if given.ahead:
+        import planner_ahead
+
+        sys.exit(planner_ahead.main(given.quick))
+    sys.exit(main(given.quick))

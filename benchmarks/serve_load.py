@@ -30,10 +30,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-ROWS, CONNECTIONS, WARMING_S = 40_000, 64, 2.0
+from table import Row, print_head, print_table
+
+ROWS, CONNECTIONS, WARMING_S = 40_000, 256, 2.0
+TARGET, MOST_S = 3_000, 0.010
 PEER = Path(__file__).with_name("serve_peer.py")
 _TICK_S = 0.0005
 
@@ -66,7 +68,14 @@ class Connection(asyncio.Protocol):
         self.buffer = b""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.load.lost += not self.load.over
+        """A server may close what is idle; what was under way then is an error."""
+        if self.load.over:
+            return
+        if self in self.load.free:
+            self.load.free.remove(self)
+        else:
+            self.load.lost += 1
+            self.load.under_way -= 1
 
 
 class Load:
@@ -91,11 +100,13 @@ class Load:
         self.under_way += 1
         connection.ask(due, request)
 
+    async def _connect(self, port: int) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: Connection(self), "127.0.0.1", port)
+
     async def run(self, port: int, rate: float, seconds: float, seed: int = 0) -> tuple[float, np.ndarray]:
         """Ask; returns decisions a second and latencies [answers] in seconds."""
-        loop = asyncio.get_running_loop()
-        for _ in range(CONNECTIONS):
-            await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
+        for _ in range(CONNECTIONS if rate > 500 else 1):
+            await self._connect(port)
         gaps = np.random.default_rng(seed).exponential(1 / rate, int(rate * seconds))
         began = time.perf_counter() + 0.05
         dues = (began + np.cumsum(gaps)).tolist()
@@ -105,7 +116,10 @@ class Load:
             while place < len(dues) and dues[place] <= now:
                 request = self.requests[place % len(self.requests)]
                 if self.free:
-                    self._send(self.free.popleft(), dues[place], request)
+                    self._send(self.free.pop(), dues[place], request)
+                elif self.under_way < CONNECTIONS:
+                    await self._connect(port)
+                    continue
                 else:
                     self.late.append((dues[place], request))
                 place += 1
@@ -160,7 +174,10 @@ def prepare(place: Path) -> Path:
 def measure(port: int, rate: float, seconds: float, requests: Path) -> list[float]:
     """One rate, by a generator of its own."""
     asked = [sys.executable, __file__, "--generate", str(port), str(rate), str(seconds), str(requests)]
-    return json.loads(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+    done = subprocess.run(asked, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit("the load generator failed")
+    return json.loads(done.stdout)
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -192,16 +209,20 @@ def cpu_seconds(process: subprocess.Popen[bytes]) -> float:
 
 
 def measure_all(name: str, process: subprocess.Popen[bytes], port: int, rates: list[float], seconds: float,
-                requests: Path) -> None:  # fmt: skip
-    """Every rate in turn."""
+                requests: Path) -> list[float]:  # fmt: skip
+    """Every rate in turn; returns the figures of the highest that was kept up with."""
+    best: list[float] = [0.0] * 5
     for rate in rates:
         before = cpu_seconds(process)
         found = measure(port, rate, seconds, requests)
         asked = rate * seconds + min(rate, 500.0) * WARMING_S
         show(name, rate, found, (cpu_seconds(process) - before) / asked)
+        if found[4] == 0 and found[2] <= MOST_S and found[0] > best[0]:
+            best = found
+    return best
 
 
-def load_service(place: Path, requests: Path, given: argparse.Namespace) -> None:
+def load_service(place: Path, requests: Path, given: argparse.Namespace) -> list[float]:
     log = place / "decisions"
     serving = subprocess.Popen(
         [sys.executable, "-m", "jumar", "serve", str(place / "registry"), "--log", str(log), "--port", str(given.port),
@@ -211,15 +232,16 @@ def load_service(place: Path, requests: Path, given: argparse.Namespace) -> None
     try:
         wait_for(given.port, serving)
         time.sleep(2.0)
-        measure_all("jumar serve, on disk", serving, given.port, given.rates, given.seconds, requests)
+        best = measure_all("jumar serve, on disk", serving, given.port, given.rates, given.seconds, requests)
     finally:
         serving.terminate()
         serving.wait(60)
     rows = sum(pq.read_metadata(path).num_rows for path in (log / "decisions").rglob("*.parquet"))
     print(f"{rows:,} decisions in the log")
+    return best
 
 
-def load_peer(place: Path, requests: Path, given: argparse.Namespace) -> None:
+def load_peer(place: Path, requests: Path, given: argparse.Namespace) -> list[float]:
     port = given.port + 1
     peer = subprocess.Popen(
         [given.peer_python, str(PEER), str(place / "log.parquet"), str(port)],
@@ -228,7 +250,7 @@ def load_peer(place: Path, requests: Path, given: argparse.Namespace) -> None:
     )
     try:
         wait_for(port, peer)
-        measure_all("FastAPI, no log", peer, port, given.peer_rates, given.seconds, requests)
+        return measure_all("FastAPI, no log", peer, port, given.peer_rates, given.seconds, requests)
     finally:
         peer.terminate()
         peer.wait(60)
@@ -254,14 +276,22 @@ def main() -> None:
         requests = place / "requests.json"
         if not requests.exists():
             requests = prepare(place)
-        print(f"{os.cpu_count()} cores, {given.workers} worker(s), pyarrow {pa.__version__}; milliseconds")
+        print_head()
+        print(f"\n{given.workers} worker(s); milliseconds, from the moment that was drawn")
         print(f"{'':<22}{'asked/s':>8}{'done/s':>10}{'p50':>9}{'p99':>9}{'p99.9':>9}{'errors':>8}{'CPU µs':>9}")
-        load_service(place, requests, given)
+        ours = load_service(place, requests, given)
+        met = ours[0] >= 0.98 * TARGET
+        figures = [Row("durable decisions a second, p99 ≤ 10 ms", f"{ours[0]:,.0f}", f"≥ {TARGET:,}", met)]
         if given.peer_python:
-            load_peer(place, requests, given)
+            theirs = load_peer(place, requests, given)
+            figures.append(Row("FastAPI + scikit-learn, no log, p99 ≤ 10 ms", f"{theirs[0]:,.0f}"))
+            if theirs[0]:
+                figures.append(Row("ratio", f"{ours[0] / theirs[0]:.1f}"))
+        code = print_table(figures)
     finally:
         if given.keep is None:
             shutil.rmtree(place, ignore_errors=True)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

@@ -21,29 +21,28 @@ def main() -> None:
     import pandas as pd
     import uvicorn
     from fastapi import FastAPI
-    from pydantic import BaseModel
     from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    class Asked(BaseModel):
-        unit: str
-        context: dict[str, Any]
-
     log = pd.read_parquet(sys.argv[1])
-    contexts = log.drop(columns=DROPPED).fillna({"likes_usual_week": 0.0, "days_since_visit": 0.0})
+    contexts = log.drop(columns=DROPPED)
     texts = [name for name in contexts if not pd.api.types.is_numeric_dtype(contexts[name])]
     numbers = [name for name in contexts if name not in texts]
-    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), texts), (StandardScaler(), numbers))
+    types: Any = {name: "object" if name in texts else "float64" for name in contexts}
+    contexts = contexts.astype(types)
+    scaled = make_pipeline(SimpleImputer(), StandardScaler())
+    columns = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), texts), (scaled, numbers))
     model = make_pipeline(columns, MLPClassifier((64, 64), max_iter=5)).fit(contexts, log["action"])
     actions, names = [*model.classes_], [*contexts]
     app = FastAPI()
 
     @app.post("/decide")
-    def decide(asked: Asked) -> dict[str, Any]:
-        row = pd.DataFrame([[asked.context[name] for name in names]], columns=names)
-        pmf = model.predict_proba(row.fillna(0.0))[0].tolist()
+    def decide(asked: dict[str, Any]) -> dict[str, Any]:
+        row = pd.DataFrame([[asked["context"][name] for name in names]], columns=names).astype(types)
+        pmf = model.predict_proba(row)[0].tolist()
         place = random.choices(range(len(actions)), pmf)[0]
         return {"action": actions[place], "propensity": pmf[place], "pmf": pmf}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
 import sys
@@ -19,7 +20,6 @@ from dataclasses import asdict, fields
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 from jumar.loop import Day
 from table import Row, print_head, print_table
@@ -92,9 +92,18 @@ def targets(years: list[Year], options: argparse.Namespace) -> list[Row]:
         Row("attempts of the ledger", ledger),
         Row("seconds of the longest year", f"{seconds:.0f}", "≤ 1,200, two quiet cores" if whole else "",
             seconds <= 1_200 if whole and options.jobs == 1 and options.rows <= 20_000 else None),
+        Row("CPU seconds of the loop by step", _steps(years)),
         Row("CPU seconds a day", f"{busy:.2f}, {sum(d.loop_seconds for d in days) / len(days):.2f} of them the loop"),
     ]  # fmt: skip
     return rows
+
+
+def _steps(years: list[Year]) -> str:
+    total: dict[str, float] = {}
+    for year in years:
+        for name, seconds in year.steps.items():
+            total[name] = total.get(name, 0.0) + seconds
+    return ", ".join(f"{name} {seconds:.0f}" for name, seconds in total.items())
 
 
 def _beyond(years: list[Year]) -> str:
@@ -121,34 +130,33 @@ def plot(year: Year) -> str:
     """Value by day, as a mean of seven, with a mark for each release and each step back: SVG."""
     import altair as alt
 
-    rows: list[dict[str, Any]] = []
-    for name, told in (("incumbent", "frozen incumbent"), ("served", "served"), ("best", "best possible")):
-        for place in range(len(year.days)):
-            some = year.days[max(place - 3, 0) : place + 4]
-            rows.append({"day": place, "value": sum(getattr(one, name) for one in some) / len(some), "of": told})
-    marks = [
-        {"day": one.day, "value": one.served, "what": "step back" if "back" in one.happened or "aband" in one.happened
-         else "released"}
-        for one in year.days if any(word in one.happened for word in ("released", "back", "abandoned"))
-    ]  # fmt: skip
-    lines = alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2).encode(
-        x=alt.X("day:Q", title="day", axis=alt.Axis(grid=False)),
-        y=alt.Y("value:Q", title="reward per decision, mean of seven days", scale=alt.Scale(zero=False)),
-        color=alt.Color("of:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(
-            domain=["best possible", "served", "frozen incumbent"], range=["#9aa0a6", "#1a73e8", "#d9822b"])),
-    )  # fmt: skip
-    points = alt.Chart(alt.Data(values=marks)).mark_point(size=60, filled=True, opacity=1).encode(
-        x="day:Q",
-        y="value:Q",
-        shape=alt.Shape("what:N", title=None, legend=alt.Legend(orient="top"), scale=alt.Scale(
-            domain=["released", "step back"], range=["circle", "triangle-down"])),
-        color=alt.value("#202124"),
-    )  # fmt: skip
-    chart = alt.LayerChart(layer=[lines, points]).properties(width=880, height=360, background="white")
-    import io
+    def smooth(name: str, place: int) -> float:
+        some = year.days[max(place - 3, 0) : place + 4]
+        return sum(getattr(one, name) for one in some) / len(some)
 
+    lines = {"incumbent": ("frozen incumbent", "#d9822b"), "served": ("served", "#1a73e8"),
+             "best": ("best possible", "#9aa0a6")}  # fmt: skip
+    kinds = {"released": "released", "abandoned": "step back", "rolled back": "step back"}
+    rows = [{"day": place, "value": smooth(name, place), "of": told}
+            for name, (told, _) in lines.items() for place in range(len(year.days))]  # fmt: skip
+    marks = [{"day": place, "value": smooth("served", place), "what": kinds[word]}
+             for place, one in enumerate(year.days) for word in one.happened.split(", ") if word in kinds]  # fmt: skip
+    x = alt.X("day:Q", title="day", axis=alt.Axis(grid=False, tickCount=12))
+    y = alt.Y("value:Q", title="reward per decision, mean of seven days", scale=alt.Scale(zero=False))
+    top = alt.Legend(orient="top")
+    names, colours = zip(*lines.values(), strict=True)
+    colour = alt.Color("of:N", title=None, legend=top, scale=alt.Scale(domain=list(names), range=list(colours)))
+    shapes = alt.Scale(domain=["released", "step back"], range=["circle", "triangle-down"])
+    shape = alt.Shape("what:N", title=None, legend=top, scale=shapes)
+    layers = [
+        alt.Chart(alt.Data(values=[{"day": year.turn}])).mark_rule(strokeDash=[4, 3], stroke="#5f6368").encode(x=x),
+        alt.Chart(alt.Data(values=rows)).mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
+        alt.Chart(alt.Data(values=marks))
+        .mark_point(size=60, filled=True, opacity=1)
+        .encode(x=x, y=y, shape=shape, color=alt.value("#202124")),
+    ]
     sink = io.StringIO()
-    chart.save(sink, format="svg")
+    alt.LayerChart(layer=layers).properties(width=880, height=360, background="white").save(sink, format="svg")
     return sink.getvalue()
 
 

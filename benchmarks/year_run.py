@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 import jumar
 from jumar.logs import read_log
-from jumar.loop import Day, Loop, LoopConfig
+from jumar.loop import Day, Loop, LoopConfig, Step
 from jumar.release import Registry, RegistryRecord
 from jumar.release.canary_plan import Stage
 from jumar.serve.journal import Journal
@@ -45,13 +45,13 @@ def settings(rows: int) -> LoopConfig:
     return LoopConfig(
         wait="1s",
         confidence=0.999,
-        attempts=52,
+        attempts=26,
         every=7,
-        window=21,
+        window=28,
         least_rows=3 * rows - rows // 2,
         screening=0.9,
         exploration=EXPLORATION,
-        judge_days=7,
+        judge_days=10,
         stages=[
             Stage(share=0.01, looks=[1, 2, 3, 5, 7, 14], units=rows // 200),
             Stage(share=0.05, looks=[1, 2, 3, 5, 7, 14], units=rows // 60),
@@ -107,14 +107,16 @@ class Release:
 
 @dataclass
 class Year:
-    """Everything that was found."""
+    """Everything that was found; ``turn``: when people turned; ``steps``: CPU seconds of the loop by step."""
 
     seed: int
     rows: int
     control: bool
+    turn: int = 0
     days: list[Lived] = field(default_factory=list)
     releases: list[Release] = field(default_factory=list)
     attempts: dict[str, int] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     wall: float = 0.0
 
@@ -145,7 +147,7 @@ class Run:
             config = LoopConfig(wait="1s", least_rows=10**12, window=config.window, watch_days=0)
         self.loop = Loop(self.root / "registry", self.root / "log", config=config, now=lambda: self.clock)
         self.rng = np.random.default_rng(seed)
-        self.year = Year(seed, rows, control)
+        self.year = Year(seed, rows, control, turn)
         self._week: tuple[int, pa.Table] | None = None
 
     def live(self, days: int, told: Callable[[Lived, Day], None]) -> Year:
@@ -173,7 +175,7 @@ class Run:
         known = len(self.registry.history())
         self.clock += datetime.timedelta(days=1, seconds=2)
         looped = time.process_time()
-        found = self.loop.run(date)
+        found = self.loop.run(date, told=self._timed())
         if self.control and day % WEEK == WEEK - 1 and day > WEEK:
             self._let_in(date)
         looped = time.process_time() - looped
@@ -203,6 +205,17 @@ class Run:
         self.year.days.append(lived)
         told(lived, found)
         self._tidy(date)
+
+    def _timed(self) -> Callable[[Step], None]:
+        """Who is told of each step adds up what it took."""
+        last = [time.process_time()]
+
+        def told(step: Step) -> None:
+            now = time.process_time()
+            self.year.steps[step.name] = self.year.steps.get(step.name, 0.0) + now - last[0]
+            last[0] = now
+
+        return told
 
     def _people(self, world: DriftingNotifications) -> pa.Table:
         week = world.day // WEEK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,8 +16,8 @@ import pytest
 
 import jumar
 from jumar import cli
-from jumar.evaluate.planning.plan_log import GainPlan, plan, rows_per_day
-from jumar.evaluate.planning.tallies import TRAIN, measured, tally_of
+from jumar.evaluate.planning.plan_log import GainPlan, plan
+from jumar.evaluate.planning.tallies import TRAIN, measured, rows_per_day, tally_of
 from jumar.logs import Log
 from jumar.policy import load_policy
 
@@ -141,8 +142,9 @@ def test_the_exploration_that_is_needed_is_enough(log: Log, answer: GainPlan):
 
 def test_more_confidence_and_power_need_more(log: Log, answer: GainPlan):
     assert answer.rows is not None
-    for more in ({"confidence": 0.9999}, {"power": 0.95}, {"changed": 0.6}):
-        assert (plan(log, 0.05, **more).rows or 0) > answer.rows  # pyright: ignore[reportArgumentType]
+    several: list[dict[str, Any]] = [{"confidence": 0.9999}, {"power": 0.95}, {"changed": 0.6}]
+    for more in several:
+        assert (plan(log, 0.05, **more).rows or 0) > answer.rows
     assert (plan(log, 0.1).rows or 0) < answer.rows
 
 
@@ -264,6 +266,6 @@ def test_tiny_logs_are_planned_from_and_called_rough(table: pa.Table, tmp_path: 
 
 
 def test_every_field_is_documented():
-    text = (Path(__file__).parents[1] / "docs/planning.md").read_text()
+    text = (Path(__file__).parents[1] / "docs/planning.md").read_text().partition("## Along timelines")[0]
     told = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
     assert told == list(GainPlan.__struct_fields__)

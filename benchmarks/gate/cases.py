@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gate import episodes
 from gate import null_worlds as worlds
 from gate.core import BETTING_ALPHA, Floats, Outcomes, level, log_capital, log_refuting, log_sums, t_level
 from jumar.evaluate.capital import Bets, default_bets
@@ -122,11 +123,6 @@ def absolute_margin() -> Floats:
     return worlds.at_the_margin().of(worlds.VALUE)[:, 0] + worlds.MARGIN
 
 
-def step_by_step() -> Floats:
-    """Each step of the episode as if nothing came after it."""
-    return worlds.episode(worlds.even_in_the_end())[2]
-
-
 def model_alone(base: float) -> Levels:
     """The usual test on what the model expects, Σ (π − μ)·q̂, without the rewards."""
 
@@ -163,7 +159,13 @@ CASES = [
     Case("drift, mixed days", worlds.drift("mixed"), "early evidence kept", best_look),
     Case("unsupported mass", worlds.unsupported, "weights normalised", instead(normalised)),
     Case("users with an arm for good", worlds.users, "per decision", per_decision, rows_per_piece=worlds.USER_ROWS),
-    Case("episodes of 3 steps", worlds.episodes, "step by step", instead(step_by_step), rows_per_piece=3),
+    Case(
+        "episodes of 3 steps",
+        episodes.whole(episodes.tired_in_the_end),
+        "step by step",
+        instead(lambda: episodes.tired_in_the_end().own_rewards()),
+        rows_per_piece=3,
+    ),
     Case("rewards in [−1, 1]", worlds.negative_rewards, "not rescaled, cut at −1", instead(not_rescaled)),
     Case("guardrail worse, value better", worlds.guardrail, "value alone", first_claim_alone),
     Case("cost that must fall", worlds.cost, "t-test", t_test),
@@ -173,4 +175,32 @@ CASES = [
     Case("exactly at the margin", worlds.margin, "margin not relative", instead(absolute_margin)),
     Case("ten candidates, none better", worlds.family(0), "t-tests, best of ten", t_test_of_any),
     Case("ten candidates, three better", worlds.family(3), "t-tests, failures skipped", t_test_of_any),
+    Case(
+        "episodes under a cap",
+        episodes.whole(episodes.full),
+        "a cap that knows the future",
+        instead(lambda: episodes.full().shared_out()),
+        rows_per_piece=2,
+    ),
+    Case(
+        "8 steps, Σχ² = 4",
+        episodes.whole(episodes.eight),
+        "last weight alone",
+        instead(lambda: episodes.eight().last_weights()),
+        rows_per_piece=8,
+    ),
+    Case(
+        "one deviation",
+        episodes.once(episodes.tired_once),
+        "its own reward alone",
+        instead(lambda: episodes.tired_once().own_rewards()),
+        rows_per_piece=3,
+    ),
+    Case(
+        "good once, bad everywhere",
+        episodes.whole(episodes.exhausted),
+        "one deviation taken for all",
+        instead(lambda: episodes.exhausted().once()),
+        rows_per_piece=2,
+    ),
 ]

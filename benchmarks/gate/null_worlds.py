@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from itertools import product
-from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.stats import binom
 
 from gate.core import Floats, Outcomes
@@ -164,46 +161,6 @@ def users(rows: int) -> Outcomes:
     law = 0.1 * binom.pmf(clicks, USER_ROWS, 0.5) + 0.9 * binom.pmf(clicks, USER_ROWS, 0.01)
     deviation = np.array([-1.0, 1.0])  # w − 1 of the arm that the policy never takes, and of the one it always takes
     return Outcomes.of(np.concatenate([0.5 * law] * 2), np.multiply.outer(deviation, clicks / USER_ROWS).ravel())
-
-
-def episode(later: float) -> tuple[Floats, Floats, Floats]:
-    """Three steps; action 1 pays at once and costs ``later`` at every step after it.
-
-    Returns:
-        Probabilities, the episode's variable D/3, and the mean of its steps judged one by one: [64] each.
-    """
-    chance, whole, steps = [], [], []
-    for path in product(product((0, 1), (0, 1)), repeat=3):
-        likely, ratio, tired, d, by_step = 1.0, 1.0, False, 0.0, 0.0
-        for action, reward in path:
-            rate = 0.3 + 0.1 * action - later * tired
-            likely *= (0.3 if action else 0.7) * (rate if reward else 1.0 - rate)
-            here = (0.7 / 0.3) if action else (0.3 / 0.7)
-            ratio *= here
-            d += (ratio - 1.0) * reward / 3.0
-            by_step += (here - 1.0) * reward / 3.0
-            tired = tired or bool(action)
-        chance.append(likely)
-        whole.append(d)
-        steps.append(by_step)
-    return np.array(chance), np.array(whole), np.array(steps)
-
-
-@cache
-def even_in_the_end() -> float:
-    """The later cost at which the whole episode gains nothing."""
-
-    def gain(later: float) -> float:
-        chance, whole, _ = episode(later)
-        return float(chance @ whole)
-
-    root: Any = brentq(gain, 0.0, 0.29, xtol=1e-14)
-    return float(root) + 1e-13
-
-
-def episodes(rows: int) -> Outcomes:
-    chance, whole, _ = episode(even_in_the_end())
-    return Outcomes.of(chance, whole)
 
 
 def family(better: int) -> Callable[[int], Outcomes]:

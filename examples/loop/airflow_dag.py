@@ -4,6 +4,9 @@ In: the variables JUMAR_REGISTRY, JUMAR_LOG and JUMAR_CONFIG. Put this file into
 into the environment of its workers.
 """
 
+# Airflow is not needed by Jumar itself.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import datetime
@@ -27,9 +30,9 @@ def jumar_loop() -> None:
     """One day of decisions."""
 
     @task(retries=60, retry_delay=datetime.timedelta(minutes=30))
-    def day(ds: str = "") -> None:
+    def day(ds: str | None = None) -> None:
         """``ds`` is the first day of the run's interval: the day that has ended. 60 retries outlast a wait of a day."""
-        words = ["jumar", "loop", os.environ["JUMAR_REGISTRY"], "--log", os.environ["JUMAR_LOG"], "--date", ds]
+        words = ["jumar", "loop", os.environ["JUMAR_REGISTRY"], "--log", os.environ["JUMAR_LOG"], "--date", str(ds)]
         words += ["--config", os.environ["JUMAR_CONFIG"]]
         done = subprocess.run(words, check=False, text=True, capture_output=True)
         print(done.stdout, done.stderr)

@@ -3,7 +3,8 @@
 In: the variables JUMAR_REGISTRY, JUMAR_LOG and JUMAR_CONFIG. Load it with: dagster dev -f dagster_job.py
 """
 
-from __future__ import annotations
+# Dagster is not needed by Jumar itself.
+# pyright: reportMissingImports=false
 
 import json
 import os

@@ -15,27 +15,28 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from jumar.errors import LogError, OptionError
+from jumar.errors import OptionError
 from jumar.evaluate import Finding, Frontier, GatePlan, plan_gate
-from jumar.evaluate.asked import Asked, claims_on, sequence_claims
+from jumar.evaluate.asked import Asked, check_followed, claims_on, sequence_claims
 from jumar.evaluate.claims import Claim
 from jumar.evaluate.contestants import Contestants
 from jumar.evaluate.frontier import frontier_of
 from jumar.evaluate.judging import Scored
-from jumar.evaluate.sequences.returns import returns_to_go
+from jumar.evaluate.sequences.footing import Footing
+from jumar.evaluate.sequences.returns import cap_of, cumulative_discount, returns_to_go
 from jumar.evaluate.trials import trials_of
 from jumar.evaluate.wagers import BETTING_ALPHA
 from jumar.learn.prepare import Prepared
 from jumar.logs import Log, Timeline, TimelineCounts, evidence_by_unit, unit_starts
+from jumar.logs.schema import PLACE
 from jumar.logs.split import PARTS, SPLIT_SALT
 from jumar.logs.timelines import check_timeline
+from jumar.logs.units import KEPT_SHARE
 from jumar.policy.candidates import Aim, Candidates
 from jumar.version import VERSION
 
 EvidenceChoice = Literal["auto", "decision", "unit"]
 PRICE_ERRORS = 2.0  # standard errors by which the rows that prices are chosen on may mislead
-RETURNS_KEPT, LEAST_CAP = 0.995, 1e-3
-KEPT_SHARE = 0.99  # of the decisions, where only the first ones of each unit count
 TRAIN = ("fit", "stop", "validate")
 
 
@@ -95,36 +96,65 @@ class Horizon:
 
     Attributes:
         timeline: the discount, and what ends an episode.
-        cap: the most that a unit counts, in rewards on [0, 1]: more than that is rare on TRAIN.
+        footing: what rewards count from.
+        cap: the most that a unit counts, in rewards on the footing: more than that is rare on TRAIN, and worth little.
+        metric_caps: the same for each metric of the log, in metrics on [0, 1].
+        beyond: share of what units of TRAIN brought that lies beyond the cap.
+        later: share of their decisions that do not count: after the first episode, or after a unit's first so many.
         counts: ends, open decisions and disorder on the timelines.
     """
 
     timeline: Timeline
+    footing: Footing
     cap: float
+    metric_caps: tuple[float, ...]
+    beyond: float
+    later: float
     counts: TimelineCounts
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a reader should know about the timelines, in words."""
+        said = f"Of what units of the training rows brought, {self.beyond:.1%} lies beyond the cap and does not count."
+        later = (
+            f"{self.later:.1%} of the training rows' decisions come after their unit's first episode, or after the "
+            "first decisions that count: what the policy does there was not judged."
+        )
+        return [*([said] if self.beyond else []), *([later] if self.later else []), *self.counts.sentences]
 
 
 def horizon_of(log: Log, timeline: Timeline, most_per_unit: int) -> Horizon:
-    """The cap on what a unit counts, from units of TRAIN.
+    """The caps on what a unit counts, from units of TRAIN.
 
     Raises:
         LogError: the log has no units, no time, or no propensities.
     """
-    if not log.schema.has_propensities:
-        raise LogError(
-            "A discounted return can only be certified with logged propensities: along a timeline they multiply",
-            remedy="Log the probability of each decision, or leave the discount out.",
+    check_followed(log)
+    footing = Footing.of(log.schema.reward_low, log.schema.reward_high, timeline, most_per_unit)
+    metrics = log.metric_columns
+    found, beside, rows, counted = [np.zeros(0)], [np.zeros((0, len(metrics)))], 0, 0
+    columns = ["__hash", "__reward", "__discount", PLACE, *metrics]
+    for batch in log.batches("validate", columns=columns, by_unit=True, timeline=timeline):
+        rows += batch.num_rows
+        kept = np.flatnonzero(np.asarray(batch.column(PLACE)) < most_per_unit)
+        starts = unit_starts(batch.column("__hash").take(kept))
+        reward, discount = (
+            np.nan_to_num(batch.column(name).to_numpy(zero_copy_only=False).astype(np.float64))[kept]
+            for name in ("__reward", "__discount")
         )
-    found: list[np.ndarray] = []
-    columns = ["__hash", "__reward", "__discount"]
-    batches = log.batches("validate", columns=columns, by_unit=True, timeline=timeline, most_per_unit=most_per_unit)
-    for batch in batches:
-        starts = unit_starts(batch.column("__hash"))
-        discount = np.nan_to_num(batch.column("__discount").to_numpy(zero_copy_only=False).astype(np.float64))
-        found.append(returns_to_go(np.asarray(batch.column("__reward")), discount, starts)[starts])
-    returns = np.concatenate(found) if found else np.zeros(1)
-    cap = float(np.quantile(returns, RETURNS_KEPT))
-    return Horizon(timeline, float(f"{max(cap, LEAST_CAP):.3g}"), log.timeline_counts(timeline))
+        brought = returns_to_go(footing.rewards(reward), discount, starts)[starts]
+        closing = footing.closing(discount, starts)
+        found.append(brought if closing is None else brought + closing)
+        if metrics:
+            values = (np.asarray(batch.column(name))[kept] for name in metrics)
+            beside.append(np.stack([returns_to_go(one, discount, starts)[starts] for one in values], axis=1))
+        counted += int(np.count_nonzero(cumulative_discount(discount, starts) > 0))
+    returns = np.concatenate(found)
+    cap = cap_of(returns, footing.above)
+    beyond = np.maximum(returns - cap, 0.0).sum() / max(np.abs(returns - footing.above).sum(), 1e-300)
+    later = 1.0 - counted / max(rows, 1)
+    others = tuple(cap_of(one) for one in np.concatenate(beside).T)
+    return Horizon(timeline, footing, cap, others, float(beyond), later, log.timeline_counts(timeline))
 
 
 def counting_units(log: Log, findings: Sequence[Finding]) -> Counting:
@@ -135,25 +165,35 @@ def counting_units(log: Log, findings: Sequence[Finding]) -> Counting:
     """
     check_timeline(log.schema)
     sizes = log.rows_per_unit(*TRAIN)
-    most = sizes.cap(KEPT_SHARE)
+    most = sizes.counted_ahead
     kept = round(sizes.rows * sizes.kept(most))
     drifts = any(finding.name == "drift" and finding.verdict != "ok" for finding in findings)
     note = f"With a discount, evidence is counted by unit: what its first {most:,} decisions bring is one piece."
     return Counting(most, sizes.count, kept, not drifts, note)
 
 
-def tied_together(findings: Sequence[Finding]) -> list[str]:
-    """Why a log cannot be judged along timelines: products of weights need fresh draws, and rewards that are over.
+def not_along_timelines(findings: Sequence[Finding], counts: TimelineCounts) -> list[str]:
+    """Why a log cannot be learned from, or judged, along timelines.
+
+    Products of weights need fresh draws, and rewards that are over; and something must be known of what follows.
 
     Args:
         findings: of the audit. Where an arm is kept, its second draw was none, and its weight must not count twice;
             where a reward is helped by the next decision, the weights before it do not reach far enough.
+        counts: of the timelines.
     """
-    return [
+    tied = [
         f"{finding.sentence} With a discount that is not enough: along a timeline every decision must have been drawn "
         "afresh, and every reward be over before the next draw."
         for finding in findings
         if finding.figures.get("by_unit")
+    ]
+    if counts.open < counts.rows:
+        return tied
+    return [
+        *tied,
+        "The log does not say what followed any decision: each is its unit's only one, and no end is known. Log for "
+        "longer, name the column that flags ends with --end or a silence with --gap, or leave the discount out.",
     ]
 
 
@@ -173,7 +213,7 @@ def judged_on(
     counting = counting_units(log, findings)
     assert counting.most_per_unit is not None
     horizon = horizon_of(log, timeline, counting.most_per_unit)
-    return counting, horizon, sequence_claims(log, asked, horizon.cap)
+    return counting, horizon, sequence_claims(log, asked, horizon.footing, horizon.cap, horizon.metric_caps)
 
 
 def aim_of(claims: Sequence[Claim], counts: np.ndarray, pieces: int, priced_on: int) -> Aim | None:
@@ -222,7 +262,7 @@ def plan_of(
     fold = scored.fold(counting.most_per_unit)
     told = log.schema.has_propensities
     most = counting.most_per_unit or 1
-    units = None if horizon is None else scored.units(horizon.cap, most)
+    units = None if horizon is None else scored.units(horizon.cap, most, horizon.footing)
     return plan_gate(
         trials=trials_of(claims, scored, fold, counting.pieces, robust=told, units=units),
         validation_w=scored.weight,

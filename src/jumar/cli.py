@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import jumar
 from jumar import cli_gate, cli_join, cli_loop, cli_plan, cli_registry, cli_serve, cli_ui, cli_worlds, interrupts
-from jumar.cli_flags import CLAIM_FLAGS, LOG_FLAGS, ClaimFlags, LogFlags
+from jumar.cli_flags import CLAIM_FLAGS, LOG_FLAGS, TIMELINE_FLAGS, ClaimFlags, LogFlags, TimelineFlags
 from jumar.errors import JumarError, OptionError
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def improve(
         "one-step", "direct", "cloning", "double-dqn", "qr-dqn", "cql", "iql", "bcq", "crr", "sac-n"
     ] = "one-step",
     baseline: str | None = None,
-    discount: float | None = None,
-    per: str | None = None,
-    gap: str | None = None,
+    ahead: TimelineFlags = TIMELINE_FLAGS,
     claims: ClaimFlags = CLAIM_FLAGS,
     flags: LogFlags = LOG_FLAGS,
 ) -> int:
@@ -108,12 +106,6 @@ def improve(
         also double-dqn, qr-dqn, cql, iql, bcq, crr, sac-n, or cloning, which changes nothing.
     baseline
         A metric, such as taps, by whose predicted value the report's frontier also sorts.
-    discount
-        What follows a decision counts too, each step so many times as much, from 0 to below 1 (default: it does not).
-    per
-        What the discount is meant for: decision, hour, day, 7d (default: decision).
-    gap
-        Silence after which an episode of a unit has ended, such as 7d (default: none).
     """
     from jumar.files import check_free
     from jumar.improvement import RESULT_NAMES
@@ -131,9 +123,9 @@ def improve(
             evidence=evidence,
             learner=learner,
             baseline=baseline,
-            discount=discount,
-            per=per,
-            gap=gap,
+            discount=ahead.discount,
+            per=ahead.per,
+            gap=ahead.gap,
             progress=tell,
             **claims.asked(),
         )

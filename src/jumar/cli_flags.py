@@ -109,5 +109,18 @@ class ClaimFlags:
         return Asked(guardrail=self.guardrail).metrics
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class TimelineFlags:
+    """How far what follows a decision counts; by default it does not."""
+
+    discount: float | None = None
+    "What follows a decision counts too, each step so many times as much, from 0 to below 1 (default: it does not)."
+    per: str | None = None
+    "What the discount is meant for: decision, hour, day, 7d (default: decision)."
+    gap: str | None = None
+    "Silence after which an episode of a unit has ended, such as 7d (default: none)."
+
+
 # Defaults of commands: immutable, so that one of each serves them all.
-LOG_FLAGS, CLAIM_FLAGS = LogFlags(), ClaimFlags()
+LOG_FLAGS, CLAIM_FLAGS, TIMELINE_FLAGS = LogFlags(), ClaimFlags(), TimelineFlags()

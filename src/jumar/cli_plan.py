@@ -13,7 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-from jumar.cli_flags import LOG_FLAGS, LogFlags
+from jumar.cli_flags import LOG_FLAGS, TIMELINE_FLAGS, LogFlags, TimelineFlags
 
 PLANNED = 0
 screen = Console(highlight=False, soft_wrap=False)
@@ -28,7 +28,9 @@ def plan(
     policy: Path | None = None,
     changed: float = 0.3,
     exploration: Annotated[tuple[float, ...], Parameter(consume_multiple=True, negative="")] = (),
+    deviation_budget: float | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
+    ahead: TimelineFlags = TIMELINE_FLAGS,
     flags: LogFlags = LOG_FLAGS,
 ) -> int:
     """Say how many decisions, for how many days, at which exploration, it takes to certify a gain.
@@ -49,6 +51,8 @@ def plan(
         Share of the decisions in which a supposed policy takes another action than production's favourite.
     exploration
         Shares of the decisions to suppose that production spreads over all actions (default: 0.05 to 0.5).
+    deviation_budget
+        With a discount, how far a policy may stray along an episode, as Σ χ² of its weights (default: 2).
     json
         Print the plan as JSON instead.
     """
@@ -63,13 +67,19 @@ def plan(
         policy=policy,
         changed=changed,
         exploration=exploration or EXPLORATIONS,
+        discount=ahead.discount,
+        per=ahead.per,
+        gap=ahead.gap,
+        deviation_budget=deviation_budget,
     )
     if json:
         import msgspec
 
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n")
     else:
+        from jumar.evaluate.planning.plan_log import GainPlan
+        from jumar.report.ahead_table import ahead_table
         from jumar.report.plan_table import plan_table
 
-        screen.print(plan_table(made))
+        screen.print(plan_table(made) if isinstance(made, GainPlan) else ahead_table(made))
     return PLANNED

@@ -7,6 +7,7 @@ In: arguments. Out: a service that runs until it is told to end, and an exit cod
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -76,9 +77,11 @@ def serve(
         Seconds that requests under way have to be answered when the service ends.
     """
     from jumar.policy.exploration import parse_exploration
-    from jumar.serve.server import Settings
+    from jumar.serve.server import Settings, spare_pandas
     from jumar.serve.server import serve as run
 
+    if sys.argv[1:2] == ["serve"]:  # a process of its own, and not a caller of this module
+        spare_pandas()
     tokens = _tokens(token_file)
     if not tokens and not no_auth and host not in LOCAL:
         raise OptionError(

@@ -17,6 +17,7 @@ from jumar.features import Blocks, FeatureSpec
 from jumar.learn import FitConfig, OneStepConfig, fit_one_step, learners
 from jumar.learn.data import Columns, concatenate, read_columns
 from jumar.learn.direct import DirectConfig, fit_direct
+from jumar.learn.direct_ahead import DirectAheadConfig, fit_direct_ahead
 from jumar.learn.learned import Learned
 from jumar.learn.loop import Batch, Chunks, Progress, part_of
 from jumar.learn.outcome import fit_outcome
@@ -27,7 +28,7 @@ from jumar.policy.candidates import Aim, Candidates, build_candidates
 
 Learner = Literal["one-step", "direct", "cloning", "double-dqn", "qr-dqn", "cql", "iql", "bcq", "crr", "sac-n"]
 LEARNERS: tuple[str, ...] = get_args(Learner)
-AHEAD = tuple(learners.LEARNERS)  # they look at the next state, so they need a discount
+AHEAD = tuple(name for name in learners.LEARNERS if name != "direct")  # what they do takes a discount
 PATH_ROWS, PRICED_ROWS, PATH_NUMBERS = 20_000, 200_000, 10_000_000
 EPOCHS = 60
 
@@ -42,6 +43,8 @@ def learn(
     pieces: int,
     minimum: float,
     tell: Callable[[float], None],
+    cap: float = 0.0,
+    most_per_unit: int | None = None,
 ) -> Learned:
     """Fit the clone and the ensemble, with batches that suit the number of rows; then, if asked, what the gate tests.
 
@@ -54,6 +57,7 @@ def learn(
         alpha: error probability of the gate, and ``pieces`` of evidence that it is expected to hold.
         minimum: exploration floor of every action.
         tell: told the share done.
+        cap: with a discount the most that a unit counts, in rewards, and ``most_per_unit``: of its decisions.
     """
     pace = _pace(prepared)
     one_step = OneStepConfig(
@@ -74,7 +78,19 @@ def learn(
     if learner in AHEAD:
         return _look_ahead(learner, rows, one_step, told)
     fit = FitConfig(**pace, learning_rate=1e-3, weight_decay=0.0, seed=seed)
-    return fit_direct(*rows, DirectConfig(alpha, pieces, minimum, one_step, fit), told)
+    if "gamma" not in prepared.held_out:
+        return fit_direct(*rows, DirectConfig(alpha, pieces, minimum, one_step, fit), told)
+    base = fit_one_step(*rows, one_step, part_of(told, 0.0, 0.6))
+    config = DirectAheadConfig(
+        alpha=alpha,
+        units_planned=pieces,
+        minimum=minimum,
+        cap=cap,
+        most_per_unit=most_per_unit,
+        fit=fit,
+        seed=seed,
+    )
+    return fit_direct_ahead(*rows[:4], base, config, part_of(told, 0.6, 1.0))
 
 
 def _look_ahead(

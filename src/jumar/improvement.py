@@ -24,8 +24,8 @@ from jumar.attempt import (
     aim_of,
     frontier_on,
     judged_on,
+    not_along_timelines,
     plan_of,
-    tied_together,
 )
 from jumar.errors import OptionError
 from jumar.evaluate import (
@@ -49,7 +49,7 @@ from jumar.files import check_free, replacing_folder
 from jumar.fitting import AHEAD, LEARNERS, Learner, candidates_of, learn, outcome_column, priced_rows, ranking_by
 from jumar.learn.learned import Learned
 from jumar.learn.prepare import Prepared, prepare
-from jumar.logs import Log, Timeline, audit, timeline_of
+from jumar.logs import Log, Timeline, asked_timeline, audit
 from jumar.logs.split import PARTS
 from jumar.policy import Policy, PolicyCard, load_policy
 from jumar.policy.artifact import FORMAT, pretty
@@ -191,7 +191,7 @@ def improve(
         counting, horizon, claims = judged_on(log, findings, evidence, asked, timeline)
     gate_rows = log.rows_in("gate")
     reasons = _hopeless(log, findings, confidence, log.rows_in("fit"), gate_rows)
-    reasons += [] if reasons or timeline is None else tied_together(findings)
+    reasons += [] if reasons or horizon is None else not_along_timelines(findings, horizon.counts)
     if reasons:
         certificate = refusal_before_gate(log, claims, findings, reasons, confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock))
@@ -200,7 +200,8 @@ def improve(
     minimum = exploration_floor(len(log.schema.actions), prepared.propensities, exploration)
     alpha = 1.0 - confidence
     with clock.stage("learn") as tell:
-        learned = learn(log, prepared, seed, members, learner, alpha, counting.pieces, minimum, tell)
+        cap, most = (horizon.cap, counting.most_per_unit) if horizon else (0.0, None)
+        learned = learn(log, prepared, seed, members, learner, alpha, counting.pieces, minimum, tell, cap, most)
     if not np.isfinite([learned.clone_result.loss, learned.value_result.loss]).all():
         certificate = refusal_before_gate(log, claims, findings, [DIVERGED], confidence)
         return Improvement(certificate, None, _summary(log, certificate, findings, clock), metrics=_metrics(learned))
@@ -213,7 +214,7 @@ def improve(
         clone = _check_clone(log, scored, confidence)
     with clock.stage("gate") as tell:
         result = run_gate(log, field, plan, lambda rows: tell(rows / max(gate_rows, 1))).result()
-    notes = [*([counting.note] if counting.note else []), *(horizon.counts.sentences if horizon else [])]
+    notes = [*([counting.note] if counting.note else []), *(horizon.sentences if horizon else [])]
     policy = None if result.released is None else _policy(log, prepared, field, result.released, timeline)
     certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256, notes)
     summary = _summary(log, certificate, findings, clock, result, clone)
@@ -230,19 +231,14 @@ def _timeline(
     discount: float | None, per: str | float | None, gap: str | float | None, learner: str
 ) -> Timeline | None:
     """The timeline that is asked for; None where every decision counts by itself."""
-    if discount is not None:
-        if learner == "direct":
-            raise OptionError("The direct learner does not look ahead", remedy="Leave --learner at one-step.")
-        return timeline_of(discount, per, gap)
-    if per is not None or gap is not None:
-        raise OptionError("A time to count by needs a discount", remedy="Add for example --discount 0.95.")
-    if learner in AHEAD:
+    asked = asked_timeline(discount, per, gap)
+    if asked is None and learner in AHEAD:
         raise OptionError(
             "This learner looks at what follows a decision, which takes a discount",
             example=learner,
             remedy="Add for example --discount 0.95.",
         )
-    return None
+    return asked
 
 
 def _name_of(policy: Policy | str | os.PathLike[str]) -> str:

@@ -11,7 +11,20 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from gate import adaptive, audits, boosted, cases, documents, null_worlds, nulls, pipeline, power, tables, year
+from gate import (
+    adaptive,
+    audits,
+    boosted,
+    cases,
+    documents,
+    episodes,
+    null_worlds,
+    nulls,
+    pipeline,
+    power,
+    tables,
+    year,
+)
 from gate.core import ALPHAS, Outcomes, draw, expanded, log_capital, lower_limit, t_level, upper_limit
 from jumar.evaluate.capital import Capital, default_bets
 from jumar.evaluate.star import passes
@@ -52,13 +65,35 @@ def test_outcomes_by_hand() -> None:
 
 
 def test_episode_by_hand() -> None:
-    chance, whole, steps = null_worlds.episode(0.1)
+    world = episodes.tiring(0.1)
+    chance, whole, steps = world.chance, world.whole(), world.own_rewards()
     assert chance.sum() == pytest.approx(1.0)
     # action 1 three times, paid each time: ρ is r, r², r³ with r = 7/3
     r = 0.7 / 0.3
     assert whole[-1] == pytest.approx((r + r**2 + r**3 - 3) / 3)
     assert steps[-1] == pytest.approx(r - 1)
     assert chance[-1] == pytest.approx(0.3**3 * 0.4 * 0.3 * 0.3)
+    assert world.once()[-1] == pytest.approx((r - 1) * (3 + 2 + 1) / 9)
+
+
+def test_worlds_of_sequences_are_what_they_say() -> None:
+    """χ² sums to 4; a cap of one reward; deviating once gains where deviating always does not."""
+    eight = episodes.eight()
+    assert eight.chance @ np.multiply.reduceat(eight.weight, eight.starts) ** 2 == pytest.approx(1.5**8)
+    full = episodes.full()
+    brought = np.add.reduceat(full.reward, full.starts)
+    assert full.chance[brought == 2].sum() > 0.1
+    assert full.whole() == pytest.approx(
+        [
+            (w[0] - 1) * r[0] + (w.prod() - 1) * r[1] * (1 - r[0])
+            for w, r in zip(full.weight.reshape(-1, 2), full.reward.reshape(-1, 2), strict=True)
+        ]
+    )
+    assert full.chance @ full.shared_out() > 0.01
+    exhausted = episodes.exhausted()
+    assert exhausted.chance @ exhausted.once() > 0.01
+    for world in (eight, full, exhausted, episodes.tired_in_the_end()):
+        assert -1e-12 < world.chance @ world.whole() <= 0
 
 
 def test_the_gate_holds_and_the_t_test_does_not() -> None:

@@ -161,3 +161,31 @@ def test_weights_without_their_own_action_release_what_is_worse():
     d = np.add.reduceat((earlier - 1.0) * path.reward, path.starts) / 2.0
     assert chance @ d == pytest.approx(0.0, abs=1e-12)
     assert chance @ episode_variable(*columns, cap=2.0) < -0.1
+
+
+def test_decisions_of_one_moment_whose_order_is_not_known():
+    """The later of two decisions suffers from the earlier one's action, and half of the logs tell the order wrongly."""
+    chance, rows = [], []
+    for first, second, paid, left, swapped in np.ndindex(2, 2, 2, 2, 2):
+        rates = 0.3 + 0.06 * first, 0.3 - 0.06 * first
+        likely = 0.5**3 * np.prod([rate if got else 1.0 - rate for rate, got in zip(rates, (paid, left), strict=True)])
+        pairs = [(first, paid), (second, left)]
+        chance.append(likely)
+        rows += pairs[::-1] if swapped else pairs
+    action, reward = np.array(rows).T
+    weight = np.where(action == 1, 1.6, 0.4)
+    columns = weight, reward.astype(float), np.ones(len(rows)), np.arange(0, len(rows), 2)
+    together = episode_variable(*columns, cap=2.0, tied=np.tile([False, True], len(chance)))
+    assert np.array(chance) @ together == pytest.approx(0.0, abs=1e-12)
+    # The loss is halved, where a reward comes before the action that spoilt it.
+    assert np.array(chance) @ episode_variable(*columns, cap=2.0) == pytest.approx(0.3 * 0.06 / 2 / 2)
+    facts = {"alpha": 0.01, "episodes": 100_000, "runs": 1_000}
+    assert release_rate(together, np.array(chance), **facts, seed=8) <= 0.01
+    assert release_rate(episode_variable(*columns, cap=2.0), np.array(chance), **facts, seed=9) >= 0.5
+
+
+def test_one_deviation_counts_all_of_its_moment():
+    weight, reward = np.array([2.0, 0.5, 3.0]), np.array([0.25, 0.5, 0.125])
+    facts = {"cap": 1.0, "most_per_unit": 3}
+    found = single_deviation_variable(weight, reward, np.ones(3), [0], tied=[False, True, False], **facts)
+    assert found == pytest.approx([(1.0 * 0.875 - 0.5 * 0.875 + 2.0 * 0.125) / 3])

@@ -18,6 +18,7 @@ from jumar.evaluate.sequences import (
     capped_rewards,
     chi_square,
     cumulative_discount,
+    episode_cost_variable,
     episode_variable,
     mixture_gain,
     single_deviation_variable,
@@ -61,6 +62,18 @@ def test_one_deviation_by_hand():
         WEIGHT, REWARD, DISCOUNT, STARTS, cap=1.25, most_per_unit=2, counted_from="decision", margin=0.2
     )
     assert_allclose(d, [0.875 / 2.5 + 0.2 * 2.0 / 2.5, 2.25 / 2.5 + 0.2 * 1.75 / 2.5], rtol=1e-15)
+
+
+def test_costs_by_hand():
+    # ρ up to the end = 3 | 0; under a cap of 2 episodes cost 1.375/2 and 0.75/2.
+    d = episode_cost_variable(WEIGHT, REWARD, DISCOUNT, STARTS, cap=2.0)
+    assert_allclose(d, [2.0 * (1 - 0.6875), -(1 - 0.375)], rtol=1e-15)
+    d = episode_cost_variable(WEIGHT, REWARD, DISCOUNT, STARTS, cap=2.0, margin=0.2)
+    assert_allclose(d, [2.0 * (1 - 0.6875) + 0.2 * 0.6875, -0.625 + 0.2 * 0.375], rtol=1e-15)
+    # What is decided after the end of an episode has no weight in it: here it ended with the first row.
+    d = episode_cost_variable(WEIGHT, REWARD, [0.0, 0.25, 0.0, 0.5, 0.0], STARTS, cap=2.0)
+    assert d[0] == pytest.approx((2.0 - 1.0) * (1 - 0.5))
+    assert episode_cost_variable(WEIGHT, REWARD, DISCOUNT, STARTS, cap=2.0, most=2.0)[0] == pytest.approx(0.3125)
 
 
 def test_one_row_is_the_bandit():
@@ -256,6 +269,14 @@ def test_where_less_is_wanted():
     assert d.min() >= -1.0
     saved = (path.chance(production) - path.chance(policy)) @ spent / 1.5
     assert path.chance(production) @ d == pytest.approx(saved, abs=1e-12)
+    columns = path.weight(policy, production), path.reward, path.discount, path.starts
+    for margin in (-1.0, -0.4, 0.0, 0.3):
+        d = episode_cost_variable(*columns, cap=1.5, margin=margin)
+        assert d.min() >= -max(1.0, -margin)
+        expected = saved + margin * (path.chance(production) @ spent) / 1.5
+        assert path.chance(production) @ d == pytest.approx(expected, abs=1e-12)
+    smaller = (0.5 * columns[0], *columns[1:])
+    assert (episode_cost_variable(*smaller, cap=1.5) <= episode_cost_variable(*columns, cap=1.5)).all()
 
 
 # What cannot be
@@ -297,6 +318,10 @@ def test_bad_input_is_refused(change: dict[str, Any], words: str):
     assert episode_variable(**good).shape == (2,)
     with pytest.raises(GateError, match=words):
         episode_variable(**good | change)
+    costs = {("cost" if name == "reward" else name): value for name, value in (good | change).items()}
+    if change.get("margin") != 1.5:  # a cost may be allowed to grow by more than all of itself
+        with pytest.raises(GateError, match=words):
+            episode_cost_variable(**costs)
     for since in ("start", "decision"):
         with pytest.raises(GateError, match=words):
             single_deviation_variable(**good | change, most_per_unit=2, counted_from=since)

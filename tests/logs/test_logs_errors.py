@@ -37,6 +37,7 @@ VALUES: list[tuple[str, dict[int, Any], dict[str, Any], int | None, Any, str]] =
     ("propensity", {1: 0.0, 5: 0.0}, {}, 2, 0.0, "above 0"),
     ("propensity", {1: -0.25}, {}, 1, -0.25, "above 0"),
     ("propensity", {7: 1.5}, {}, 1, 1.5, "at most 1"),
+    ("propensity", {7: 1e-300}, {}, 1, 1e-300, "1e-15 at the least"),
     ("propensity", {7: np.nan}, {}, 1, "null", "above 0"),
     ("reward", {3: np.nan, 4: np.nan}, {}, 2, "null", "missing"),
     ("reward", {3: np.inf}, {"reward_range": (0, 1), "cap_reward": True}, 1, np.inf, "infinite"),
@@ -67,6 +68,37 @@ def test_nan_in_an_arrow_column_is_no_propensity(frame: pd.DataFrame) -> None:
     error = refused(table.set_column(table.schema.get_field_index("propensity"), "propensity", values))
     assert error.count == 1
     assert np.isnan(error.example)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_that_are_no_times(frame: pd.DataFrame, value: float) -> None:
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    values = pa.array([value, *(1.7e9 + np.arange(len(frame) - 1))])
+    error = refused(table.set_column(table.schema.get_field_index("time"), "time", values))
+    assert (error.column, error.count, repr(error.example)) == ("time", 1, repr(value))
+    assert "no time" in error.what
+
+
+@pytest.mark.parametrize("far", [-1e18, 1e300])
+def test_times_that_no_calendar_holds(frame: pd.DataFrame, far: float) -> None:
+    error = refused(frame.assign(time=[far, *(1.7e9 + np.arange(len(frame) - 1))]))
+    assert (error.column, error.example) == ("time", far)
+
+
+def test_one_wrong_time_does_not_change_what_all_others_mean(frame: pd.DataFrame) -> None:
+    """Seconds, and one row in nanoseconds: read by the largest, all other rows would lie within two seconds."""
+    seconds = 1_700_000_000 + np.arange(len(frame))
+    error = refused(frame.assign(time=[seconds[0] * 10**9, *seconds[1:]]))
+    assert (error.column, error.example) == ("time", 1.7e18)
+    assert "can only be seconds since 1970 and others only nanoseconds" in error.what
+    read_log(frame.assign(time=[0, *seconds[1:]]))  # numbers near 0 may be anything
+
+
+def test_a_role_that_takes_the_column_of_another(frame: pd.DataFrame) -> None:
+    error = refused(frame, end="reward")
+    assert error.column == "reward"
+    assert "named like the reward" in error.what
+    assert "--end or with --reward" in error.remedy
 
 
 def test_remedies_name_the_flags(frame: pd.DataFrame) -> None:
@@ -320,3 +352,31 @@ def test_parts_that_do_not_exist(frame: pd.DataFrame) -> None:
         log.part("train")  # type: ignore[arg-type]
     with pytest.raises(JumarError, match="'train' is not a part"):
         log.rows_in("train")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow"])
+def test_a_log_that_changes_while_it_is_read(frame: pd.DataFrame, tmp_path: Path, ending: str) -> None:
+    """What the checks saw is no longer what later passes would see."""
+    path = tmp_path / f"log.{ending}"
+
+    def write(rows: pd.DataFrame) -> None:
+        if ending == "csv":
+            rows.to_csv(path, index=False)
+        elif ending == "arrow":
+            with pa.ipc.new_file(path, (table := pa.Table.from_pandas(rows, preserve_index=False)).schema) as file:
+                file.write_table(table)
+        else:
+            rows.to_parquet(path, index=False)
+
+    write(frame)
+    log = read_log(path)
+    assert sum(batch.num_rows for batch in log.batches()) == len(frame)
+    stream = read_log(path).batches()
+    write(frame.iloc[:-1].assign(propensity=-1.0))
+    with pytest.raises(LogError, match="changed while it was read"):
+        next(log.batches())
+    with pytest.raises(LogError, match="changed while it was read"):
+        list(stream)
+    path.unlink()
+    with pytest.raises(LogError, match="changed while it was read"):
+        log.rows_in("fit")

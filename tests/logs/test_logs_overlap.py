@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from jumar.logs import evidence_by_unit, read_log
-from jumar.logs.audit_overlap import follow, overlap
-from jumar.logs.audits import audit
+from jumar.logs.audit_overlap import ends, follow, overlap
+from jumar.logs.audits import audit, take_sample
 from jumar.records import Finding
 
 
@@ -101,3 +101,21 @@ def test_what_the_test_needs() -> None:
         log = read_log(frame.drop(columns=without))
         assert overlap(log, log.origin.arrow(log.part())) == []
     assert "Too few units" in found(frame.iloc[:3_050]).sentence
+
+
+@pytest.mark.parametrize("afterwards", [True, False])
+def test_ends_that_were_flagged_in_view_of_later_draws_are_found(afterwards: bool) -> None:
+    """A visit is closed for some whose third decision came out as 1, or for as many whatever came."""
+    frame = visits(4).sort_values(["user_id", "time"], ignore_index=True)
+    rng = np.random.default_rng(4)
+    third = frame["action"].to_numpy()[2::3] == 1
+    closed = rng.random(len(third)) < (0.4 * third if afterwards else 0.15)
+    frame["end"] = np.stack([closed, np.zeros_like(closed), np.ones_like(closed)], axis=1).ravel()
+    log = read_log(frame, end="end")
+    (found,) = ends(log, take_sample(log))
+    assert (found.verdict, "by_unit" in found.figures) == (("warning", True) if afterwards else ("ok", False))
+    assert [one.verdict for one in audit(log, ahead=True) if one.name == found.name] == [found.verdict]
+    assert found.figures["pairs"] == 6_000
+    assert all(one.name != found.name for one in audit(log))
+    always = read_log(frame.assign(end=[False, False, True] * (len(frame) // 3)), end="end")
+    assert ends(always, take_sample(always)) == []

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 import jumar
 from jumar.errors import LogError, OptionError
-from jumar.logs import Log, Timeline, timeline_of
+from jumar.logs import Log, Timeline, asked_timeline, timeline_of
 
 DAY = 86_400
 NAN = float("nan")
@@ -93,8 +93,8 @@ def test_time_rules_over_the_order_of_rows_and_ids_over_ties():
     assert found(log, timeline_of(0.9), "__next_f")["__next_f"] == [None, 2.0, 0.0, 4.0, None]
     counts = log.timeline_counts(timeline_of(0.9))
     assert (counts.ties, counts.disordered, counts.units, counts.longest) == (1, 1, 2, 3)
-    assert any("ids rule" in said for said in counts.sentences)
-    assert any("time rules" in said for said in counts.sentences)
+    assert any("Ids rule" in said for said in counts.sentences)
+    assert any("Time rules" in said for said in counts.sentences)
 
 
 def test_counts():
@@ -110,7 +110,35 @@ def test_decisions_after_a_flag_begin_a_new_episode_and_are_counted():
     assert_allclose(discounts(log, timeline_of(0.9, gap="40d")), [0.9, 0.0, NAN, 0.9, 0.0, NAN])
     counts = log.timeline_counts(timeline_of(0.9, gap="40d"))
     assert counts.after_flag == 1
-    assert any("new episodes" in said for said in counts.sentences)
+    assert any("They begin new episodes" in said for said in counts.sentences)
+
+
+def test_what_counts_for_next_to_nothing_is_said():
+    # A second for γ: a day later e^(−86,400·0.105) of anything is left, so that nothing is followed at all.
+    counts = log_of(ROWS, DONE).timeline_counts(timeline_of(0.9, "second"))
+    assert (counts.faded, counts.flagged, counts.silent, counts.lapsed, counts.open) == (3, 1, 0, 1, 1)
+    assert any("less than a hundredth of it counts: 3." in said for said in counts.sentences)
+    assert any("count as ends: 1." in said for said in counts.sentences)
+    # Silence is an end of its own, and a discount of 0 was asked for.
+    assert log_of(ROWS, DONE).timeline_counts(timeline_of(0.9, "second", "2d")).faded == 2
+    none = log_of(ROWS, DONE).timeline_counts(timeline_of(0.0, "second", "2d"))
+    assert (none.faded, none.silent) == (0, 1)
+
+
+def test_a_discount_next_to_one_is_not_called_one():
+    assert timeline_of(0.95, "day").words == "0.95 per day"
+    assert timeline_of(0.999_999_999_9).words == "0.9999999999 per decision"
+
+
+@pytest.mark.parametrize("following", [["nope"], ["f", "__wait"], ["__next_f"]])
+def test_a_next_state_that_does_not_exist(following: list[str]):
+    with pytest.raises(LogError, match="in the canonical log"):
+        log_of(ROWS).timelines(timeline_of(0.9), following=following)
+
+
+def test_batches_hold_rows():
+    with pytest.raises(OptionError, match="one row or more"):
+        next(log_of(ROWS).batches(by_unit=True, batch_rows=0))
 
 
 def test_rows_come_unit_by_unit_with_what_followed():
@@ -138,13 +166,13 @@ def test_parts_hold_whole_timelines():
     assert sum(int(piece["n"] or 0) for piece in pieces) == whole.open == 60
 
 
-@pytest.mark.parametrize("discount", [1.0, 1.5, -0.1, NAN, float("inf"), None, "0.9"])
+@pytest.mark.parametrize("discount", [1.0, 1.5, -0.1, NAN, float("inf"), None, "0.9", False])
 def test_discounts_that_are_none(discount: Any):
     with pytest.raises(OptionError, match="from 0 to below 1"):
         timeline_of(discount)
 
 
-@pytest.mark.parametrize("words", ["soon", "0d", "-3 days", "", 0, NAN, "3 fortnights"])
+@pytest.mark.parametrize("words", ["soon", "0d", "-3 days", "", 0, NAN, "3 fortnights", True])
 def test_durations_that_are_none(words: Any):
     with pytest.raises(OptionError, match="takes a time"):
         timeline_of(0.9, words)
@@ -154,15 +182,35 @@ def test_durations_that_are_none(words: Any):
 
 def test_durations():
     assert timeline_of(0.9, "day").per == timeline_of(0.9, "24h").per == timeline_of(0.9, 86_400).per == DAY
-    assert timeline_of(0.9, "2 weeks").per == 14 * DAY
+    numbers: Any = (np.float32(0.5), np.int64(14 * DAY))
+    assert timeline_of(*numbers) == timeline_of(0.5, "2 weeks")
     assert timeline_of(0.9, "decision").per is None
     assert timeline_of(0.9, "day").horizon == "day"
     assert timeline_of(0.9, "36h").horizon == "129600 seconds"
 
 
+@pytest.mark.parametrize("asked", [(0.9,), (0.95, "day"), (0.5, "36h", "7d"), (0.0, 90.5, "week"), (1 / 3, None, 1e9)])
+def test_flags_ask_for_the_same_timeline(asked: tuple[Any, ...]):
+    words = dict(zip(("discount", "per", "gap"), asked, strict=False))
+    timeline = timeline_of(**words)
+    given = timeline.flags.split()
+    found: dict[str, Any] = {flag.removeprefix("--"): word for flag, word in zip(given[::2], given[1::2], strict=True)}
+    assert asked_timeline(**found | {"discount": float(found["discount"])}) == timeline
+
+
+def test_times_without_a_discount_are_none():
+    assert asked_timeline(None) is None
+    for words in ({"per": "day"}, {"gap": "7d"}):
+        with pytest.raises(OptionError, match="needs a discount"):
+            asked_timeline(None, **words)
+
+
 def test_without_units_or_time_there_are_no_timelines():
     log = jumar.read_log(pa.table({"action": ["x", "y"], "reward": [0.0, 1.0], "f": [1.0, 2.0]}))
-    with pytest.raises(LogError, match="no unit and no time"):
+    with pytest.raises(LogError, match=r"no unit and no time.*--unit and the column of the time with --time"):
+        log.timelines(timeline_of(0.9))
+    log = jumar.read_log(pa.table({"unit": ["a", "b"], "action": ["x", "y"], "reward": [0.0, 1.0], "f": [1.0, 2.0]}))
+    with pytest.raises(LogError, match=r"no time\. Name the column of the time with --time"):
         log.timelines(timeline_of(0.9))
 
 

@@ -134,6 +134,16 @@ def test_a_blocked_day_is_no_evidence_and_lets_nothing_in(town: MakeTown) -> Non
     assert "passed" in said(mine.live(6), "gates")
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_day_with_hardly_a_decision_holds_nothing_up(town: MakeTown, rows: int) -> None:
+    mine = town(5)
+    day = mine.live(5, rows=rows)
+    assert day.complete
+    assert day.held
+    assert Gates(mine.registry_folder / "gates").status("d20250307").attempt.outcome == "open"
+    assert "passed" in said(mine.live(6), "gates")
+
+
 def test_a_canary_ends_on_the_first_day_that_is_not_blocked(town: MakeTown) -> None:
     mine = town(7)
     with pytest.MonkeyPatch.context() as patch:

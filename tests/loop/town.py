@@ -9,10 +9,11 @@ from __future__ import annotations
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 import pyarrow.parquet as pq
 
 from jumar.loop import Day, Loop, LoopConfig
@@ -22,6 +23,7 @@ from jumar.serve.journal import Journal
 from jumar.serve.journal.sink import REWARDS, decisions_schema
 from jumar.serve.recorded import record
 
+pc: Any = pyarrow.compute  # its functions are made at run time, which type checkers cannot see
 FIRST, TURN, ROWS = datetime.date(2025, 3, 3), 3, 1_600
 GOOD, BAD = 0.8, 0.2
 CONFIG = LoopConfig(
@@ -134,14 +136,14 @@ def reward(log: Path, day: int, contexts: pa.Table, rng: np.random.Generator) ->
     right, takes_b = (pc.equal(rows["segment"], "right").to_numpy(), pc.equal(rows["action"], "b").to_numpy())
     good = (right == takes_b) != (day >= TURN)
     came = rng.random(rows.num_rows) < np.where(good, GOOD, BAD)
-    some = rows.filter(pa.array(came)).combine_chunks()
+    some = rows.filter(pa.array(came))
     n = some.num_rows
     batch = pa.record_batch(
         [
-            some["decision_id"].chunk(0),
+            some["decision_id"].combine_chunks(),
             pa.nulls(n, pa.string()),
             pa.array(np.ones(n)),
-            some["time"].chunk(0),
+            some["time"].combine_chunks(),
             pa.nulls(n, REWARDS.field("metrics").type),
         ],
         schema=REWARDS,

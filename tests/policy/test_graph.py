@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from jumar.errors import PolicyError
 from jumar.features import FeatureSpec, read_blocks
 from jumar.features.raw import MISSING_TEXT, TIME_PARTS
 from jumar.features.spec import CategoryColumn, IdsColumn, NumberColumn
@@ -25,6 +26,7 @@ from jumar.learn.learned import Learned, pessimistic_advantage
 from jumar.learn.networks import init_stack
 from jumar.learn.tilt import tilt
 from jumar.policy import Scorer, build_graph
+from jumar.policy.graph import MEMBERS as MEMBERS_NAME
 from jumar.policy.graph import MISSING_TIME
 
 ACTIONS, MEMBERS, MOST_ROWS = 3, 4, 8
@@ -177,6 +179,22 @@ def test_graph_fast_path_and_jax_agree(rows: list[Row]) -> None:
     assert_allclose(fast["pmf"].sum(axis=1), 1.0, atol=1e-15)
     assert np.isfinite(fast["pmf"]).all()
     assert (fast["pmf"] > 0).all()
+
+
+def test_members_of_the_ensemble_are_named() -> None:
+    """One by one, in the unit of the advantage; their mean less κ deviations is the advantage itself."""
+    scorer = Scorer(graph(learner(SPEC), RATES[1:2]), SPEC, ("clone", "advantage", MEMBERS_NAME))
+    rows = [HARD, EMPTY, HARD | {"x": 0.25, "k": 1.0}]
+    clone, advantage, members = scorer.run(read_blocks(table(rows), SPEC))
+    assert members.shape == (len(rows), MEMBERS, ACTIONS)
+    q = np.moveaxis(np.asarray(learner(SPEC).outputs(columns(SPEC, rows))[1]), 0, 1)
+    assert_allclose(members, q - (q * clone[:, None, :]).sum(axis=2, keepdims=True), atol=2e-5)
+    assert_allclose(members.mean(axis=1) - PESSIMISM * members.std(axis=1), advantage, atol=1e-5)
+    bare = graph(learner(SPEC), RATES[1:2])
+    for node in bare.graph.node:
+        node.output[:] = ["other" if name == MEMBERS_NAME else name for name in node.output]
+    with pytest.raises(PolicyError, match="ensemble"):
+        Scorer(bare, SPEC, (MEMBERS_NAME,))
 
 
 def test_the_parity_test_can_tell_policies_apart() -> None:

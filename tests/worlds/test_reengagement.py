@@ -323,6 +323,7 @@ def test_policies_of_another_shape_and_numbers_out_of_range_are_refused() -> Non
     for wrong in (
         lambda: Reengagement(exploration=2.0),
         lambda: Reengagement(variant="atlantis"),  # type: ignore[arg-type]
+        lambda: Reengagement(week=99_999_999),
         lambda: Reengagement(days=0),
         lambda: WORLD.log(0, 1),
         lambda: WORLD.log(5, -1),

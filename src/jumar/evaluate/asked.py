@@ -11,9 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from jumar.errors import OptionError
+import msgspec
+
+from jumar.errors import LogError, OptionError
 from jumar.evaluate.claims import Claim
+from jumar.evaluate.sequences.footing import Footing
 from jumar.logs import Log, Metric
+from jumar.logs.timelines import check_timeline
 
 Known: TypeAlias = tuple[int, Metric]  # a metric of the log and its place among them
 
@@ -114,35 +118,63 @@ def claims_on(log: Log, asked: Asked) -> list[Claim]:
     return claims
 
 
-def sequence_claims(log: Log, asked: Asked, cap: float) -> list[Claim]:
+def check_followed(log: Log) -> None:
+    """Refuses a log that nothing can be claimed about along timelines.
+
+    Raises:
+        LogError: the log has no units, no time, or no propensities.
+    """
+    check_timeline(log.schema)
+    if not log.schema.has_propensities:
+        raise LogError(
+            "A discounted return can only be certified with logged propensities: along a timeline they multiply",
+            remedy="Log the probability of each decision, or leave the discount out.",
+        )
+
+
+def sequence_claims(log: Log, asked: Asked, footing: Footing, cap: float, metric_caps: Sequence[float]) -> list[Claim]:
     """Claims about what follows on timelines; the first is the paired gain in returns.
 
     Args:
         log: whose reward they speak of.
-        asked: the user's words: of a margin or a gain, and nothing else.
-        cap: the most that a unit counts, in rewards on [0, 1].
+        asked: the user's words: of a margin or a gain, and of guardrails.
+        footing: what rewards count from.
+        cap: the most that a unit counts, in rewards on the footing.
+        metric_caps: the same for each metric of the log, in metrics on [0, 1].
 
     Raises:
-        OptionError: a guardrail, a cost or a budget is asked for, or a share is out of range.
+        OptionError: a cost or a budget is asked for, a metric does not begin at 0, or as for ``claims_on``.
     """
-    if asked.guardrail or asked.reduce or asked.budget is not None:
+    if asked.reduce or asked.budget is not None:
         raise OptionError(
-            "With a discount only the reward itself can be claimed so far: no guardrails, reductions or budgets",
-            example=(*asked.guardrail, *asked.reduce, *([asked.budget] if asked.budget else [])),
+            "With a discount no reductions or budgets can be claimed, only the reward and guardrails",
+            example=(*asked.reduce, *([asked.budget] if asked.budget else [])),
             remedy="Put costs into the reward, or leave the discount out.",
         )
-    margin = claims_on(log, asked)[-1].margin
-    if margin and log.schema.reward_low:
-        raise OptionError(
-            "A margin or a gain is a share of what production brings, and these rewards do not begin at 0",
-            example=log.schema.reward_low,
-            remedy="Ask for none, or move the column so that its range begins at 0.",
-        )
-    name, high = str(log.schema.roles.reward), cap * (log.schema.reward_high - log.schema.reward_low)
-    claims = [Claim(kind="return", metric=name, high=high, required=margin <= 0)]
+    single = claims_on(log, asked)
+    margin = sum(one.margin for one in single if one.kind == "value")
+    low = -footing.above * footing.width
+    value: dict[str, Any] = {"metric": str(log.schema.roles.reward), "low": low, "high": low + cap * footing.width}
+    claims = [Claim(kind="return", **value, required=margin <= 0)]
     if margin:
-        claims.append(Claim(kind="return", metric=name, high=high, margin=margin))
-    return [*claims, Claim(kind="deviation", metric=name, high=high, required=False)]
+        claims.append(Claim(kind="return", **value, margin=margin))
+    claims += [_followed(one, metric_caps[one.column]) for one in single if one.kind == "metric"]
+    return [*claims, Claim(kind="deviation", **value, required=False)]
+
+
+def _followed(claim: Claim, cap: float) -> Claim:
+    """The claim on what a unit's metric adds up to, of which no more than the cap counts.
+
+    Raises:
+        OptionError: the metric does not begin at 0: whoever has ended brings none.
+    """
+    if claim.low:
+        raise OptionError(
+            f"With a discount a guardrail's range begins at 0, and that of '{claim.metric}' does not",
+            example=f"{claim.low:g} to {claim.high:g}",
+            remedy=f"Say for example {claim.metric}:{claim.better}:range=0..{max(claim.high, 1.0):g}.",
+        )
+    return msgspec.structs.replace(claim, kind="metric_return", high=cap * claim.high, cap=cap)
 
 
 def _metric_claim(text: str, known: Mapping[str, Known]) -> Claim:

@@ -35,7 +35,8 @@ class Deviation(Record, frozen=True, kw_only=True):
         kl: E_μ[w·log w], the divergence KL(π‖μ) in nats per decision.
         changed: E_μ[(1 − w)⁺], the total variation distance: the share of decisions that come out
             differently.
-        ess: (Σw)²/Σw², the effective sample size in rows.
+        ess: (Σw)²/Σw², the effective sample size in rows; in units, where evidence is by unit, and with a discount of
+            the products of weights that their rewards are weighed by.
         max_weight: the largest w seen.
     """
 
@@ -88,7 +89,7 @@ class ClaimResult(Record, frozen=True, kw_only=True):
         robust: a doubly-robust variable was used.
     """
 
-    kind: Literal["value", "metric", "spend", "budget", "return", "deviation"]
+    kind: Literal["value", "metric", "spend", "budget", "return", "metric_return", "deviation"]
     metric: str
     better: Literal["higher", "lower"]
     margin: float
@@ -135,8 +136,8 @@ class CloneCheck(Record, frozen=True, kw_only=True):
 class Certificate(Record, frozen=True, kw_only=True):
     """What may be claimed about the policy beside it. See ``docs/statistics.md``.
 
-    Gains and values are in units of the reward, per decision; with a discount, per unit: discounted rewards above their
-    lower bound, of which no more than ``return_cap`` counts. Relative figures are fractions of ``production_value``
+    Gains and values are in units of the reward, per decision; with a discount, per unit: discounted rewards of its
+    first decisions, of which no more than ``return_cap`` counts. Relative figures are fractions of ``production_value``
     (None where that is not positive). ``claims`` holds all that was tested, the paired gain first, ``guardrails`` those
     of them on other metrics. ``evidence`` says what counted as one piece of evidence, ``pieces`` how many there were,
     ``boosted`` that most of the capital was bet by the booster.

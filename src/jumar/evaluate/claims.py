@@ -15,6 +15,7 @@ The first two are of the form w·u + v with u ≥ 0, so a weight that is cut, or
 hold no weight at all; without production's full pmf its cost is that of the action taken, which has the same mean.
 
     return             V(π) ≥ (1 − m)·V(μ) of the capped discounted return of a unit
+    metric_return      the same of a metric, or V(π) ≤ (1 + m)·V(μ) where less of it is better
     deviation          the same for a policy that follows production but for one decision
 
 are averages over units; ``sequences.variables`` has theirs.
@@ -23,13 +24,16 @@ are averages over units; ``sequences.variables`` has theirs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jumar.evaluate.capital import Floats, GateError
-from jumar.evaluate.sequences.variables import episode_variable, single_deviation_variable
+from jumar.evaluate.sequences.footing import Footing
+from jumar.evaluate.sequences.returns import capped_rewards
+from jumar.evaluate.sequences.variables import episode_cost_variable, episode_variable, single_deviation_variable
 from jumar.records import Record
 
 ROUNDING = 1e-5  # probabilities from single-precision policies sum to one that well
@@ -40,20 +44,22 @@ class Claim(Record, frozen=True, kw_only=True):
 
     Attributes:
         kind: "value" (the reward), "metric" (another logged column), "spend" or "budget" (costs of actions); with a
-            discount "return" (what the reward adds up to for a unit) and "deviation" (the same for a single deviation).
+            discount "return" and "metric_return" (what these add up to for a unit) and "deviation" (the reward's for
+            a single deviation).
         metric: name of the column, or of the actions that cost.
         better: whether more or less of it is wanted.
         margin: how much worse than production it may be, as a share of production's average; negative: how much better
             it must be.
         low, high: declared bounds of the metric, in its own units; for costs 0 and the greatest cost of an action; for
-            returns 0 and the most that a unit counts, in rewards above their lower bound.
+            returns the most that a unit counts, and what the variable calls 0, see ``sequences.footing``.
         costs: [actions] cost of each action, in units of ``high``; empty for "value" and "metric".
         most: greatest average cost per decision, in its own units; only of a budget.
         column: position of the metric among the log's metrics; −1 for none.
+        cap: the most that a unit counts of a metric that adds up, in what a row can bring at most; else 1.
         required: whether a release needs it; the paired gain is measured in any case.
     """
 
-    kind: Literal["value", "metric", "spend", "budget", "return", "deviation"]
+    kind: Literal["value", "metric", "spend", "budget", "return", "metric_return", "deviation"]
     metric: str
     better: Literal["higher", "lower"] = "higher"
     margin: float = 0.0
@@ -62,6 +68,7 @@ class Claim(Record, frozen=True, kw_only=True):
     costs: list[float] = []
     most: float | None = None
     column: int = -1
+    cap: float = 1.0
     required: bool = True
 
     @property
@@ -72,12 +79,12 @@ class Claim(Record, frozen=True, kw_only=True):
     @property
     def weighted(self) -> bool:
         """Whether importance weights enter; they do not where only costs of actions count."""
-        return self.kind in ("value", "metric", "return", "deviation")
+        return self.kind not in ("spend", "budget")
 
     @property
     def sequential(self) -> bool:
         """Whether it is about what follows on timelines: one number for each unit."""
-        return self.kind in ("return", "deviation")
+        return self.kind in ("return", "metric_return", "deviation")
 
     @property
     def shift(self) -> float:
@@ -118,14 +125,18 @@ class Claim(Record, frozen=True, kw_only=True):
             if self._one_action:
                 return f"The policy takes '{self._one_action}' {less} often than production."
             return f"The policy's average cost of {self.metric} is {less} than production's."
-        average = f"The policy's average {self.metric} per {'unit, discounted,' if self.sequential else 'decision'}"
-        if self.kind == "deviation":
-            average = f"With a single deviation from production, the average {self.metric} per unit, discounted,"
+        average = f"The policy's average {self.metric} per decision"
+        if self.sequential:
+            whose = "With a single deviation from production, the" if self.kind == "deviation" else "The policy's"
+            average = f"{whose} average {self.metric} per unit, discounted and of no unit more than {self.high:.4g},"
         if self.margin == 0:
             return f"{average} is not {'below' if self.better == 'higher' else 'above'} production's."
         if self.better == "higher":
             return f"{average} is at least {100 * (1 - self.margin):.6g}% of production's."
         return f"{average} is at most {100 * (1 + self.margin):.6g}% of production's."
+
+
+AT_ZERO = Footing()
 
 
 @dataclass(frozen=True)
@@ -135,14 +146,28 @@ class UnitRows:
     Attributes:
         starts: [units] first row of each.
         discount: [rows] in [0, 1] of what the unit's next row brings; 0 after an end, anything on last rows.
-        cap: the most that a unit counts, in rewards on [0, 1].
+        cap: the most that a unit counts, in rewards on the footing.
         most_per_unit: decisions of a unit that count.
+        tied: [rows] whether a row was made at the same moment as the row before it, in the same unit; None: none.
+        footing: what rewards count from.
     """
 
     starts: NDArray[np.int64]
     discount: Floats
     cap: float
     most_per_unit: int
+    tied: NDArray[np.bool_] | None = None
+    footing: Footing = AT_ZERO
+
+    @cached_property
+    def closing(self) -> Floats | None:
+        """[units] what is paid behind last rows."""
+        return self.footing.closing(self.discount, self.starts)
+
+    def brought(self, reward: Floats) -> float:
+        """Sum over units of what counts, in shares of the cap, from rewards [rows] on their declared range."""
+        given = self.footing.rewards(reward), self.discount, self.starts
+        return float(capped_rewards(*given, cap=self.cap, closing=self.closing).sum()) / self.cap
 
 
 @dataclass(frozen=True)
@@ -169,7 +194,7 @@ class ClaimRows:
 
     def brought(self, claim: Claim) -> Floats:
         """[rows] c: what each row brought of the claim's metric, in [0, 1]."""
-        if claim.kind in ("value", "return", "deviation"):
+        if claim.column < 0:
             return self.reward
         assert self.metrics is not None
         return self.metrics[:, claim.column]
@@ -220,8 +245,12 @@ def per_unit(claim: Claim, rows: ClaimRows) -> Floats:
     units = rows.units
     if units is None:
         raise GateError("returns need rows of whole units", remedy="Pass unit= and discount= with every batch.")
-    given = (rows.weight, rows.reward, units.discount, units.starts)
+    if claim.kind == "metric_return":
+        of = episode_variable if claim.better == "higher" else episode_cost_variable
+        given = (rows.weight, rows.brought(claim), units.discount, units.starts)
+        return of(*given, cap=claim.cap, margin=claim.margin, tied=units.tied)
+    given = (rows.weight, units.footing.rewards(rows.reward), units.discount, units.starts)
+    counted: dict[str, Any] = {"cap": units.cap, "margin": claim.margin, "tied": units.tied, "closing": units.closing}
     if claim.kind == "deviation":
-        most = units.most_per_unit
-        return single_deviation_variable(*given, cap=units.cap, most_per_unit=most, margin=claim.margin)
-    return episode_variable(*given, cap=units.cap, margin=claim.margin)
+        return single_deviation_variable(*given, most_per_unit=units.most_per_unit, **counted)
+    return episode_variable(*given, **counted)

@@ -23,6 +23,7 @@ from jumar.evaluate.claims import Claim, ClaimRows, good, per_unit, slack, varia
 from jumar.evaluate.plan import GatePlan, pessimistic
 from jumar.evaluate.robust import robust_variable
 from jumar.evaluate.sequences.returns import capped_rewards
+from jumar.evaluate.sequences.variables import episode_variable
 from jumar.evaluate.star import aimed_at, combined, combined_lower_bound, default_star, passes
 from jumar.evaluate.wagers import ClaimPlan
 
@@ -169,10 +170,17 @@ class ClaimEvidence:
             self.star.update(y, rng)
         units = rows.units
         assert units is not None
-        brought = capped_rewards(rows.reward, units.discount, units.starts, cap=units.cap).sum() / units.cap
-        self.brought += float(brought)
+        claim, counted = self.claim, (rows.brought(self.claim), units.discount, units.starts)
+        metric = claim.kind == "metric_return"
+        brought = (
+            float(capped_rewards(*counted, cap=claim.cap).sum()) / claim.cap if metric else units.brought(rows.reward)
+        )
+        self.brought += brought
         self.sums += y.sum(axis=0)
-        self.moved += y.sum(axis=0) - self.claim.margin * brought
+        if claim.better == "higher":
+            self.moved += y.sum(axis=0) - claim.margin * brought
+        else:  # costs weighted when they occur have the same mean change and less noise
+            self.moved += episode_variable(rows.weight, *counted, cap=claim.cap, tied=units.tied).sum(axis=0)
         self.rows += y.shape[0]
         return y
 

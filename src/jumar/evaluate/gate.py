@@ -80,6 +80,7 @@ class Gate:
         q: ArrayLike | None = None,
         unit: ArrayLike | None = None,
         discount: ArrayLike | None = None,
+        tied: ArrayLike | None = None,
         shuffle: int = 0,
     ) -> None:
         """Adds logged rows. Either all are added or, on an error, none.
@@ -100,6 +101,7 @@ class Gate:
             unit: [rows] codes, where evidence is by unit; rows of one unit together, none in two batches.
             discount: [rows] of what the unit's next decision brings, 0 after an end, NaN where that is not known; where
                 returns are claimed.
+            tied: [rows] whether a row was made at the moment of the row before, in the same unit; None: none was.
             shuffle: number of the batch, which seeds the booster's shuffle.
 
         Raises:
@@ -130,6 +132,7 @@ class Gate:
         mu_all = None if production is None else np.asarray(production, dtype=np.float64)
         predicted = None if q is None else np.clip(np.asarray(q), 0.0, 1.0)
         gamma = self._discounts(discount, r.size)
+        ties = None if tied is None else np.asarray(tied, dtype=bool)
         for part in self._slices(r.size, 1 if full is None else full[0].size if r.size else 1, unit):
             codes = None if unit is None else np.asarray(unit)[part]
             rows = ClaimRows(
@@ -139,7 +142,7 @@ class Gate:
                 metrics=None if measured is None else measured[part],
                 pmf=None if full is None else full[part],
                 production=None if mu_all is None or implied else mu_all[part],
-                units=None if gamma is None else self._units(codes, gamma[part]),
+                units=None if gamma is None else self._units(codes, gamma[part], ties if ties is None else ties[part]),
             )
             known = [None if one is None else one[part] for one in (mass, v)]
             model = Predicted(*(None if one is None else one[part] for one in (predicted, mu_all)))
@@ -156,12 +159,12 @@ class Gate:
             raise GateError("returns need the discount of every row", remedy="Pass discount= with every batch.")
         return gamma
 
-    def _units(self, codes: NDArray[np.integer] | None, gamma: Floats) -> UnitRows:
+    def _units(self, codes: NDArray[np.integer] | None, gamma: Floats, tied: NDArray[np.bool_] | None) -> UnitRows:
         """How the rows of a slice follow each other."""
         if codes is None:
             raise GateError("returns need the unit of every row", remedy="Pass unit= with every batch.")
         starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
-        return UnitRows(starts, gamma, self.plan.return_cap, self.plan.most_per_unit)
+        return UnitRows(starts, gamma, self.plan.return_cap, self.plan.most_per_unit, tied, self.plan.footing)
 
     def _slices(self, rows: int, width: int, unit: ArrayLike | None) -> list[slice]:
         """Slices of bounded size; where evidence is by unit, none cuts a unit."""
@@ -188,7 +191,7 @@ class Gate:
         d = self.claims[0].update(rows, fold, predicted, rng)
         for claim in self.claims[1:]:
             claim.update(rows, fold, predicted, rng)
-        self.audit.update(rows.weight, d, mu, rows.action, mass, value, fold)
+        self.audit.update(rows.weight, d, mu, rows.action, mass, value, fold, rows.units)
         self.reward_square += float(np.square(rows.reward).sum())
 
     def _take(self, other: Gate) -> None:

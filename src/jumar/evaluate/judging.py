@@ -20,6 +20,7 @@ from jumar.evaluate.contestants import Contestants
 from jumar.evaluate.evidence import Fold, fold_of
 from jumar.evaluate.gate import Gate
 from jumar.evaluate.plan import GatePlan
+from jumar.evaluate.sequences.footing import Footing
 from jumar.features import Blocks
 from jumar.features.raw import stack_blocks
 from jumar.learn.data import unit_codes
@@ -48,7 +49,7 @@ class Scored:
         metrics: [rows, metrics] in [0, 1]; None where there are none.
         implied: production follows from the propensities and was not logged.
         blocks: the features.
-        discount: [rows] of what follows, see ``Gate.update``; None without timelines.
+        discount, tied: [rows] of what follows, see ``Gate.update``; None without timelines.
     """
 
     pmf: NDArray[np.float32]
@@ -65,6 +66,7 @@ class Scored:
     implied: bool
     blocks: Blocks
     discount: NDArray[np.float64] | None = None
+    tied: NDArray[np.bool_] | None = None
 
     @cached_property
     def value(self) -> NDArray[np.float64]:
@@ -94,11 +96,11 @@ class Scored:
             production=None if self.implied else self.production,
         )
 
-    def units(self, cap: float, most_per_unit: int) -> UnitRows:
+    def units(self, cap: float, most_per_unit: int, footing: Footing) -> UnitRows:
         """How the rows follow each other, where they came as timelines."""
         assert self.discount is not None
         starts = np.flatnonzero(np.r_[True, self.unit[1:] != self.unit[:-1]])
-        return UnitRows(starts, np.nan_to_num(self.discount), cap, most_per_unit)
+        return UnitRows(starts, np.nan_to_num(self.discount), cap, most_per_unit, self.tied, footing)
 
     def fold(self, most_per_unit: int | None) -> Fold:
         """From rows to pieces of evidence."""
@@ -136,6 +138,7 @@ def score_validation(
             "production": production_pmf(batch, actions) if log.schema.has_propensities else None,
             "metrics": metric_values(batch, len(log.metrics)),
             "discount": discounts_of(batch),
+            "tied": ties_of(batch),
         }
         return found | {name: values for name, values in optional.items() if values is not None}, scores.blocks
 
@@ -151,6 +154,7 @@ def score_validation(
         production=joined.pop("production", None),
         metrics=joined.pop("metrics", None),
         discount=joined.pop("discount", None),
+        tied=joined.pop("tied", None),
         **joined,
         implied=log.schema.roles.pmf is None,
         blocks=stack_blocks([blocks for _, blocks in kept]),
@@ -203,6 +207,7 @@ def judged(log: Log, contestants: Contestants, plan: GatePlan, batches: Iterator
             q=scores.q,
             unit=_units(batch) if plan.evidence == "unit" else None,
             discount=discounts_of(batch),
+            tied=ties_of(batch),
             shuffle=number,
         )
         return part
@@ -225,7 +230,7 @@ def _gate_batches(log: Log, contestants: Contestants, plan: GatePlan) -> Iterato
     if plan.evidence == "unit":
         wanted.append("__hash")
     if plan.timeline is not None:
-        wanted.append("__discount")
+        wanted += ["__discount", "__wait"]
     size = batch_rows(contestants, len(log.schema.actions))
     return log.batches("gate", columns=wanted, batch_rows=size, **_in_units(plan.counted, plan.timeline))
 
@@ -242,6 +247,16 @@ def discounts_of(batch: pa.RecordBatch) -> NDArray[np.float64] | None:
     if "__discount" not in batch.schema.names:
         return None
     return batch.column("__discount").to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def ties_of(batch: pa.RecordBatch) -> NDArray[np.bool_] | None:
+    """[rows] whether a row was made at the moment of the row before, in the same unit; None without timelines."""
+    if "__wait" not in batch.schema.names:
+        return None
+    wait = batch.column("__wait").to_numpy(zero_copy_only=False).astype(np.float64)  # NaN on a unit's last row
+    tied = np.r_[False, wait[:-1] == 0.0][: len(wait)]
+    tied[unit_starts(batch.column("__hash"))] = False  # a unit's last row here need not be its last
+    return tied
 
 
 def _units(batch: pa.RecordBatch) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from jumar.evaluate.capital import Floats, GateError
 from jumar.evaluate.claims import Claim
 from jumar.evaluate.sequence import bound_alpha, order_of_tests, primary_candidate
+from jumar.evaluate.sequences.footing import Footing
 from jumar.evaluate.wagers import ClaimPlan, Trial, Wager, checked_trial, claim_plan, promising, weakest
 from jumar.logs import Timeline
 from jumar.records import Record
@@ -69,7 +70,7 @@ class GatePlan(Record, frozen=True, kw_only=True):
         boost: most of the capital bets by the booster, see ``star``.
         split: how units were divided, such as the salt of the hash and the fractions.
         timeline: the discount of what follows, where returns are claimed; ``return_cap``: the most that a unit counts,
-            in rewards on [0, 1].
+            in rewards on the footing, see ``sequences.footing``.
         value_low, value_high: predicted mean rewards that the audit of weights reads as 0 and as 1.
     """
 
@@ -112,6 +113,12 @@ class GatePlan(Record, frozen=True, kw_only=True):
     def counted(self) -> int | None:
         """Decisions of a unit that count, where evidence is by unit; None where each decision counts by itself."""
         return self.most_per_unit if self.evidence == "unit" else None
+
+    @property
+    def footing(self) -> Footing:
+        """What rewards count from, where returns are claimed."""
+        assert self.timeline is not None
+        return Footing.of(self.reward_low, self.reward_high, self.timeline, self.most_per_unit)
 
     @property
     def per_decision(self) -> float:

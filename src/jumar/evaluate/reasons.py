@@ -159,8 +159,24 @@ def _canary(plan: GatePlan, evidence: Evidence) -> list[str]:
     said = "Unverified: canary required. Along whole timelines this log cannot vouch for the policy"
     if evidence.single is not None and evidence.single.verdict == "passed":
         least = f"at least {evidence.single.lower_bound:.4g} per unit"
-        return [f"{said}; that a single deviation from production gains, {least}, it does show."]
-    return [f"{said}, nor that a single deviation from production gains."]
+        said = (
+            f"{said}; that a single deviation from production gains, {least}, it does show, which is no promise about "
+            "deviating in every decision."
+        )
+    else:
+        said = f"{said}, nor that a single deviation from production gains."
+    return [f"{said} {_ahead(plan, evidence)}"]
+
+
+def _ahead(plan: GatePlan, evidence: Evidence) -> str:
+    """Who tells what would be enough along timelines: the planner, at the gain that was measured or is supposed."""
+    assert plan.timeline is not None
+    measured = evidence.gate_gain > _LEAST_Z * _error(plan, plan.gain[plan.order[0]], evidence)
+    gain = evidence.gate_gain / evidence.reward_mean if measured and evidence.reward_mean > 0 else _HOPED_FOR
+    return (
+        f"What would change that, and how many units a canary takes: jumar plan LOG --gain {gain:.2g} "
+        f"--confidence {plan.confidence:.10g} {plan.timeline.flags}"
+    )
 
 
 def _unshown(plan: GatePlan, claim: ClaimResult) -> str:

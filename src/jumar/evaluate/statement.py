@@ -33,11 +33,17 @@ BY_UNIT = (
     "they were, and in which contexts, did not depend on what was decided."
 )
 RETURNS = (
-    "What is certified is what a unit's rewards add up to from its first decision in the log to the end of its first "
-    "episode or of the log, each worth {discount:g} times as much one {each} later, and no more than {cap:g} in all. "
-    "Units were decided about independently of one another."
+    "What is certified is what a unit's rewards add up to over the first {most:,} decisions that the log holds of it, "
+    "up to the end of its first episode or of the log, each worth {discount} times as much one {each} later, and no "
+    "more than {cap:.4g} in all. Later decisions and episodes, and what comes after the log, are not judged, although "
+    "the policy would decide there as well. Units were decided about independently of one another."
 )
-FROM_LOW = "Rewards count from their lower bound {low:g} up: a longer episode is not held against a policy."
+ALSO = "Of what a unit's {metric} adds up to in the same way, no more than {cap:.4g} counts."
+ENDED = (
+    "When an episode ended, or went on, was known before the next decision was drawn, and its time does not depend on "
+    "draws after it."
+)
+SIGNED = "Rewards may be negative; a unit whose episode has ended brings 0 from then on."
 IMPLIED = "Each of the two actions was possible with the probability that the propensity of the other leaves it."
 BOOSTED = (
     "Most of the capital was bet in random order (seed {seed}): for it, the decisions are independent draws from one "
@@ -83,9 +89,9 @@ def certificate_of(
         pieces=result.pieces,
         boosted=plan.boost,
         timeline=plan.timeline,
-        return_cap=None if plan.timeline is None else plan.claims[0].claim.scale,
+        return_cap=None if plan.timeline is None else plan.claims[0].claim.high,
         claims=result.claims,
-        guardrails=[one for one in result.claims if one.kind == "metric"],
+        guardrails=[one for one in result.claims if one.kind in ("metric", "metric_return")],
         rows_needed=result.rows_needed,
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,
@@ -152,11 +158,12 @@ def assumptions_of(log: Log, *, estimated: bool, plan: GatePlan | None = None) -
     if plan is not None and log.schema.roles.pmf is None and any(w.kappa for one in plan.claims for w in one.wagers):
         drawn.append(IMPLIED)
     if plan is not None and plan.timeline is not None:
-        scale = plan.claims[0].claim.scale
-        each = plan.timeline.horizon
-        drawn = [FRESH, RETURNS.format(discount=plan.timeline.discount, each=each, cap=scale)]
+        counted = {"most": plan.most_per_unit, "discount": plan.timeline.discount, "each": plan.timeline.horizon}
+        drawn = [FRESH, RETURNS.format(**counted, cap=plan.claims[0].claim.high), ENDED]
+        beside = [one.claim for one in plan.claims if one.claim.kind == "metric_return"]
+        drawn += [ALSO.format(metric=one.metric, cap=one.high) for one in beside]
         drawn += [BOOSTED.format(seed=plan.seed)] * plan.boost
-        drawn += [FROM_LOW.format(low=log.schema.reward_low)] if log.schema.reward_low else []
+        drawn += [SIGNED] if log.schema.reward_low < 0 else []
     named = {one.claim.column for one in plan.claims} if plan is not None else set()
     ranges = [_range_of(metric) for place, metric in enumerate(log.metrics) if place in named]
     return [*drawn, BEFORE, WHOLE, APART, bounded, *ranges, ONCE, FUTURE]

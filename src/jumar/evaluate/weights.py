@@ -27,8 +27,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from jumar.evaluate.along import AlongAudit
 from jumar.evaluate.capital import Bets, Capital, Floats, log_sum_exp
 from jumar.evaluate.certificate import Deviation, Finding
+from jumar.evaluate.claims import UnitRows
 from jumar.evaluate.plan import GatePlan
 from jumar.evaluate.sequence import LEAST_ESS
 
@@ -80,6 +82,7 @@ class WeightAudit:
         self.untried_known = True
         self.smallest_propensity, self.uncertain_rows = 1.0, 0
         self.top = np.full((candidates, _TOP), -1.0)  # the ten largest d of each candidate
+        self.along = None if plan.timeline is None else AlongAudit([_audit_bets(_POLICY_BETS, 1.0)] * candidates)
 
     def update(
         self,
@@ -90,6 +93,7 @@ class WeightAudit:
         untried: Floats | None,
         value: Floats | None = None,
         fold: Callable[[Floats], Floats] | None = None,
+        units: UnitRows | None = None,
     ) -> None:
         """Adds rows that were found valid.
 
@@ -101,6 +105,7 @@ class WeightAudit:
             untried: [rows, K] mass on actions that TRAIN does not hold; None when unknown.
             value: [rows] predicted value of each context in [0, 1]; None when unknown.
             fold: from values of rows to values of pieces of evidence; None where they are the same.
+            units: how the rows follow each other, where returns are claimed.
         """
         as_pieces = fold or (lambda values: values)
         self.too_much.update(as_pieces(w - 1.0))
@@ -109,6 +114,8 @@ class WeightAudit:
             y = (w - 1.0) * part[:, None]
             self.guided[side].update(as_pieces(y))
             self.guided_moments[side] += [*y.sum(axis=0), part.sum()]
+        if self.along is not None and units is not None:
+            self.along.update(w, units, v)
         cut = np.minimum(w, self.weight_bound)
         self.too_little.update(as_pieces(1.0 - cut))
         self.beyond += int(np.count_nonzero((w > self.weight_bound).any(axis=1)))
@@ -168,6 +175,8 @@ class WeightAudit:
                      "action_growth", "untried", "uncertain_rows", "too_much", "too_little"):  # fmt: skip
             setattr(total, name, getattr(self, name) + getattr(other, name))
         total.guided = [a + b for a, b in zip(self.guided, other.guided, strict=True)]
+        if self.along is not None and other.along is not None:
+            total.along = self.along + other.along
         total.guided_moments = self.guided_moments + other.guided_moments
         total.largest = np.maximum(self.largest, other.largest)
         total.untried_known = self.untried_known and other.untried_known
@@ -178,15 +187,18 @@ class WeightAudit:
     def deviation(self, k: int) -> Deviation:
         """How far candidate k is from production on these rows."""
         _, changed, entropy = self.moments[:, k]
-        sum_w, squares = self.spread[:, k]
         rows = max(self.rows, 1)
         return Deviation(
             # E[w·log w] may round to −1e-17 for a policy that equals production.
             kl=max(float(entropy) / rows, 0.0),
             changed=float(changed) / rows,
-            ess=float(sum_w**2 / squares) if squares > 0 else 0.0,
+            ess=self._ess(k) if self.along is None else self.along.ess(k),
             max_weight=float(self.largest[k]),
         )
+
+    def _ess(self, k: int) -> float:
+        sum_w, squares = self.spread[:, k]
+        return float(sum_w**2 / squares) if squares > 0 else 0.0
 
     def action_log_capital(self) -> Floats:
         """[2, actions] log capital that the inverse propensities of an action are too large, too small."""
@@ -302,6 +314,8 @@ class WeightAudit:
         """
         names = [str(one) for one in (actions or range(self.action_rows.size))]
         found = [*self._concentration(k, bet, growth), self._support(k, names)]
+        if self.along is not None:
+            found.append(self.along.finding(k, ALARM))
         missing = 1.0 - float(self.moments[0, k]) / max(self.rows, 1)
         loud = float(self.too_little.log_value[k]) >= ALARM + math.log(2.0 * self.largest.size)
         # A doubly-robust variable does not err downwards where weight is missing, so any certain loss of it blocks.

@@ -83,15 +83,17 @@ class MemoryChunks:
     @classmethod
     def of(cls, columns: Columns, seed: int) -> MemoryChunks:
         """Shuffle and move to the device."""
-        order = np.random.default_rng(seed).permutation(len(columns["action"]))
+        order = _shuffled(columns, np.random.default_rng(seed))
         return cls({name: jax.device_put(values[order]) for name, values in columns.items()}, order)
 
     def extend(self, more: Callable[[Columns], Columns]) -> None:
         """Add or replace columns that are computed from all rows in the order in which they came."""
-        back = np.empty_like(self.order)
-        back[self.order] = np.arange(len(back))
-        found = more({name: np.asarray(values)[back] for name, values in self.columns.items()})
+        found = more(self._in_order())
         self.columns = self.columns | {name: jax.device_put(values[self.order]) for name, values in found.items()}
+
+    def regrouped(self, more: Callable[[Columns], Columns], seed: int) -> MemoryChunks:
+        """Rows computed from all rows in the order in which they came; with ``place``, units stay together."""
+        return MemoryChunks.of(more(self._in_order()), seed)
 
     @property
     def rows(self) -> int:
@@ -103,10 +105,40 @@ class MemoryChunks:
         del rng
         yield self.columns
 
+    def _in_order(self) -> Columns:
+        """The columns as they came."""
+        back = np.empty_like(self.order)
+        back[self.order] = np.arange(len(back))
+        return {name: np.asarray(values)[back] for name, values in self.columns.items()}
+
+
+def levelling(unit: NDArray[np.uint32], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[rows] the pile of each row such that piles of these sizes become as level as whole units allow.
+
+    Args:
+        unit: [rows] of a piece, the rows of each unit together.
+        sizes: [piles] rows that lie there already.
+    """
+    rows = len(unit)
+    starts = np.flatnonzero(np.append(True, unit[1:] != unit[:-1])) if rows else np.zeros(0, np.int64)
+    order = np.argsort(sizes, kind="stable")
+    rising = sizes[order]
+    # Filling the k smallest piles up to one level takes this many rows before the next one would get any.
+    needed = np.arange(len(rising)) * rising - np.append(0, np.cumsum(rising)[:-1])
+    lowest = int(np.searchsorted(needed, rows, side="left"))
+    level = (rows + rising[:lowest].sum()) / max(lowest, 1)
+    ends = np.cumsum(level - rising[:lowest])
+    middle = (starts + np.append(starts[1:], rows)) / 2
+    place = np.minimum(np.searchsorted(ends, middle, side="right"), max(lowest - 1, 0))
+    return np.repeat(order[place], np.diff(starts, append=rows))
+
 
 @dataclass
 class SpilledChunks:
-    """Rows dealt at random into ``count`` piles on disk, each of which fits the device; whole units where asked."""
+    """Rows dealt at random into ``count`` piles on disk, each of which fits the device; whole units where asked.
+
+    A unit is never cut, so a pile is as large as its largest unit at the least, and with few units some stay empty.
+    """
 
     count: int
     seed: int
@@ -119,36 +151,59 @@ class SpilledChunks:
 
     @classmethod
     def of(cls, pieces: Iterable[Columns], count: int, seed: int, *, by_unit: bool = False) -> SpilledChunks:
-        """Deal a stream of columns into piles; by unit, all rows of one lie in one pile, in the order they came."""
-        chunks = cls(count=count, seed=seed, sizes=np.zeros(count, np.int64))
+        """Deal a stream of columns into piles; by unit, all rows of one lie in one pile, in the order they came.
+
+        Args:
+            pieces: columns; by unit, of whole units, which come in the order of their hashes and so at random already.
+            count: of piles.
+            seed: of the deal, where it is not by unit.
+            by_unit: level the piles as far as whole units allow.
+        """
+        sizes = np.zeros(count, np.int64)
+        chunks = cls(count=count, seed=seed, sizes=sizes)
         rng = np.random.default_rng(seed)
         for piece in pieces:
-            dealt = piece["unit"] % count if by_unit else rng.integers(0, count, len(piece["action"]))
-            chunks._deal(piece, dealt.astype(np.int64))
+            rows = len(piece["action"])
+            chunks._deal(piece, levelling(piece["unit"], sizes) if by_unit else rng.integers(0, count, rows))
         return chunks
 
     def extend(self, more: Callable[[Columns], Columns]) -> None:
         """Add or replace columns that are computed pile by pile from rows in the order in which they came."""
         found: Columns = {}
-        for pile in range(self.count):
-            found = more({name: self._read(pile, name) for name in self.layout})
+        for pile in self._filled:
+            found = more(self._pile(pile))
             for name, values in found.items():
                 values.tofile(self._path(pile, name))
         self.layout |= {name: (values.dtype, values.shape[1:]) for name, values in found.items()}
+
+    def regrouped(self, more: Callable[[Columns], Columns], seed: int) -> SpilledChunks:
+        """Rows computed pile by pile from whole units in the order in which they came; with ``place``, they stay so."""
+        pieces = (more(self._pile(pile)) for pile in range(self.count))
+        return SpilledChunks.of(pieces, self.count, seed, by_unit=True)
 
     @property
     def rows(self) -> int:
         """Rows of every piece: those of the smallest pile, so that one compiled loop serves all."""
         assert self.sizes is not None
-        return int(self.sizes.min())
+        return int(self.sizes[self._filled].min())
 
     def visit(self, rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
         """Each pile once, in random order, shuffled anew."""
         assert self.sizes is not None
-        for pile in rng.permutation(self.count):
-            size = int(self.sizes[pile])
-            order = rng.permutation(size)[: self.rows]
-            yield {name: jax.device_put(self._read(int(pile), name)[order]) for name in self.layout}
+        for pile in rng.permutation(self._filled).tolist():
+            columns = self._pile(pile)
+            order = _shuffled(columns, rng)[: self.rows]
+            yield {name: jax.device_put(values[order]) for name, values in columns.items()}
+
+    @property
+    def _filled(self) -> list[int]:
+        """Piles that hold any row."""
+        assert self.sizes is not None
+        return np.flatnonzero(self.sizes).tolist()
+
+    def _pile(self, pile: int) -> Columns:
+        """One pile as it came."""
+        return {name: self._read(pile, name) for name in self.layout}
 
     def _read(self, pile: int, name: str) -> NDArray[Any]:
         """A column of one pile."""
@@ -169,3 +224,15 @@ class SpilledChunks:
 
     def _path(self, pile: int, name: str) -> Path:
         return Path(self.folder) / f"{pile:04d}-{name.replace(':', '-')}.bin"
+
+
+def _shuffled(columns: Columns, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random order of the rows; with ``place``, of the units, the rows of each in the order of their places."""
+    rows = len(columns["action"])
+    if "place" not in columns:
+        return rng.permutation(rows)
+    starts = np.flatnonzero(np.asarray(columns["place"]) == 0)
+    units = rng.permutation(len(starts))
+    lengths = np.diff(starts, append=rows)[units]
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts[units] - before, lengths) + np.arange(rows)

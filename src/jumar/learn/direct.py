@@ -74,7 +74,7 @@ def fit_direct(
     base = fit_one_step(spec, actions, chunks, held_out, reward_moments, config.one_step, part_of(progress, 0.0, 0.6))
     loss = partial(direct_loss, base, config)
     measure = jax.jit(loss)
-    starts = [_preferences_of(base.value, sharpness) for sharpness in STARTS]
+    starts = [sharpened(base.value, sharpness) for sharpness in STARTS]
     found = [float(measure(start, held_out)) for start in starts]
     best = found.index(min(found))
     result = fit(loss, starts[best], chunks, held_out, config.fit, part_of(progress, 0.6, 1.0))
@@ -108,6 +108,6 @@ def fraction(second_moment: Array, alpha: float, rows: int) -> Array:
     return jnp.minimum(LARGEST_BET, jnp.sqrt(2.0 * math.log(1.0 / alpha) / (rows * moment)))
 
 
-def _preferences_of(value: Params, sharpness: float) -> Params:
-    """The networks of the values without their levels, their preferences made sharper."""
+def sharpened(value: Params, sharpness: float) -> Params:
+    """The networks of the values without their levels, their preferences so many times as sharp: a start for g."""
     return {"tables": value["tables"], "net": with_last_layer(value["net"], lambda array: sharpness * array[..., 1:])}

@@ -42,6 +42,10 @@ class Chunks(Protocol):
         """Add or replace columns that are computed from whole pieces, in the order in which their rows came."""
         ...
 
+    def regrouped(self, more: Callable[[dict[str, Any]], dict[str, Any]], seed: int) -> Chunks:
+        """Other rows, computed likewise, with ``place``: those of a unit are shuffled as a whole, in their order."""
+        ...
+
 
 @dataclass(frozen=True)
 class FitConfig:

@@ -131,15 +131,30 @@ def control_variate(ratio: Array, pmf: Array, q: Array, action: Array) -> Array:
     return ratio * taken - jnp.einsum("ena,na->en", pmf, q)
 
 
+def chi_square(pmf: Array, production: Array) -> Array:
+    """χ²(π‖μ) = Σ_b π²/μ − 1 of every row: how far one weight scatters, E[w²] − 1.
+
+    Args:
+        pmf: [members, rows, actions] π.
+        production: [rows, actions] μ; what is below 10⁻⁷ counts as that.
+
+    Returns:
+        [members, rows].
+    """
+    return jnp.einsum("enk,enk,nk->en", pmf, pmf, 1.0 / jnp.maximum(production, TINY)) - 1.0
+
+
 def chosen(values: Array, action: Array) -> Array:
     """The entry of one action per row: values [members, rows, actions], action [rows] or [members, rows] → both.
 
     A product with ones and zeros, because the gradient of an index is slow on CPUs.
 
     Returns:
-        [members, rows].
+        [members, rows]; without members [rows].
     """
     picked = jax.nn.one_hot(action, values.shape[-1])
+    if values.ndim == 2:
+        return jnp.einsum("nk,nk->n", values, picked)
     return jnp.einsum("enk,nk->en" if action.ndim == 1 else "enk,enk->en", values, picked)
 
 

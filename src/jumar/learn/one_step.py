@@ -33,7 +33,6 @@ from jumar.learn.networks import apply_stack, init_stack
 from jumar.learn.transitions import ReturnTally, average_return, return_targets, standardised
 
 LEVEL_ROWS = 65_536
-SETTLED = 0.005  # standard deviations by which the mean return still moves from round to round
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ class OneStepConfig:
         hidden: widths of the hidden layers of every member; clone_hidden: those of the clone.
         clone_fit, value_fit: how long and how fast.
         mix: λ of the returns on timelines, after the first round.
-        rounds: how often returns are formed anew from the values, at most: it ends where their mean has settled.
+        rounds: how often returns are formed anew from the values, at most.
+        settled: standard deviations that their mean may still move from one round to the next when it ends before.
         seed: initial parameters and bootstrap.
     """
 
@@ -56,6 +56,7 @@ class OneStepConfig:
     value_fit: FitConfig = field(default_factory=lambda: FitConfig(weight_decay=2.0))
     mix: float = 0.9
     rounds: int = 8
+    settled: float = 0.005
     seed: int = 0
 
 
@@ -191,7 +192,7 @@ def _fit_on_timelines(
         rows = {**held_out, **again(known)}
         told = part_of(progress, 0.5 + 0.5 * place / config.rounds, 0.5 + 0.5 * (place + 1) / config.rounds)
         result = fit_again(params=result.params, held_out=rows, progress=told)
-        if abs(tally.mean - before) <= SETTLED * scale:
+        if abs(tally.mean - before) <= config.settled * scale:
             break
     return result, mean, scale
 

@@ -101,7 +101,7 @@ def prepare(
     tally = _Tally(len(log.schema.actions))
     asked: dict[str, Any] = {} if timeline is None else {"by_unit": True, "timeline": timeline}
     pieces = tally.see(_columns(batch, spec, outcome) for batch in log.batches("fit", **asked))
-    bytes_per_row = _bytes_per_row(spec, log)
+    bytes_per_row = _bytes_per_row(spec, log) * (1 if timeline is None else 2)  # the next state, and returns
     if fit_rows * bytes_per_row <= device_bytes:
         chunks: Chunks = MemoryChunks.of(concatenate(pieces), seed)
     else:
@@ -140,7 +140,7 @@ def _held_out(log: Log, spec: FeatureSpec, tally: _Tally, outcome: str | None, a
 
 
 def _bytes_per_row(spec: FeatureSpec, log: Log) -> int:
-    """Bytes of one training row on the device, with one more copy while it is shuffled."""
+    """Bytes of one training row on the device, as it is read."""
     entries = len(spec.numbers) + len(spec.categories) + sum(column.length for column in spec.ids) + 4
     return 4 * (entries + (len(log.schema.actions) if log.schema.roles.pmf else 0))
 

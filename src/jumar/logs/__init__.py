@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jumar.logs.read import Log, read_log
     from jumar.logs.schema import Action, Feature, Kind, LogSchema, Metric, Part, Roles, Timeline
     from jumar.logs.scoring import read_for, scoring_batches
-    from jumar.logs.timelines import TimelineCounts, seconds, timeline_of
+    from jumar.logs.timelines import TimelineCounts, asked_timeline, seconds, timeline_of
     from jumar.logs.units import UnitSizes
 
 __getattr__, __dir__ = lazily(
@@ -27,7 +27,7 @@ __getattr__, __dir__ = lazily(
         "read": ("Log", "read_log"),
         "schema": ("Action", "Feature", "Kind", "LogSchema", "Metric", "Part", "Roles", "Timeline"),
         "scoring": ("read_for", "scoring_batches"),
-        "timelines": ("TimelineCounts", "seconds", "timeline_of"),
+        "timelines": ("TimelineCounts", "asked_timeline", "seconds", "timeline_of"),
         "units": ("UnitSizes",),
     },
 )
@@ -44,6 +44,7 @@ __all__ = [
     "Timeline",
     "TimelineCounts",
     "UnitSizes",
+    "asked_timeline",
     "audit",
     "evidence_by_unit",
     "metric_values",

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from jumar.logs.audit_propensity import has_propensity, unit_order
 from jumar.logs.read import Log
-from jumar.logs.schema import ACTION, PROPENSITY, REWARD, UNIT
+from jumar.logs.schema import ACTION, END, PROPENSITY, REWARD, UNIT
 from jumar.records import Finding
 
-OVERLAP = "overlapping rewards"
+OVERLAP, ENDS = "overlapping rewards", "ends told afterwards"
 _FALSE_ALARM = 2.9e-7  # one side of five standard deviations, shared by all actions
 _LARGE = 0.02
 _FEW_PAIRS, _FEW_TAKEN = 100, 30
@@ -60,15 +60,8 @@ def overlap(log: Log, sample: pa.Table) -> list[Finding]:
     if n < _FEW_PAIRS or spread == 0:
         sentence = "Too few units decide twice to tell whether the rewards of their decisions overlap."
         return [Finding(name=OVERLAP, verdict="ok", sentence=sentence, figures={"pairs": n})]
-    means, scores = follow(reward, action, p, len(log.schema.actions))
-    effects = means / spread
-    limit = -NormalDist().inv_cdf(_FALSE_ALARM / len(log.schema.actions))
-    loud = (np.abs(scores) > limit) & (np.abs(effects) > _LARGE)
-    worst = int(np.argmax(np.where(loud, np.abs(scores), 0.0) if loud.any() else np.abs(scores)))
-    name, effect, z = str(log.schema.actions[worst]), float(effects[worst]), float(scores[worst])
-    figures: dict[str, Any] = {"pairs": n, "action": name, "effect": effect, "z": z}
-    said = f"{effect:+.2f} standard deviations before '{name}', z = {z:+.1f}"
-    if not loud.any():
+    loud, said, figures = _loudest(log, reward, action, p)
+    if not loud:
         sentence = f"Rewards do not depend on the unit's next draw ({n:,} pairs; at most {said})."
         return [Finding(name=OVERLAP, verdict="ok", sentence=sentence, figures=figures)]
     sentence = (
@@ -76,6 +69,52 @@ def overlap(log: Log, sample: pa.Table) -> list[Finding]:
         "or a reward is counted for several decisions. Evidence is counted by unit, not by decision."
     )
     return [Finding(name=OVERLAP, verdict="warning", sentence=sentence, figures=figures | {"by_unit": 1})]
+
+
+def ends(log: Log, sample: pa.Table) -> list[Finding]:
+    """Does it depend on a unit's *next* draw whether a decision lies behind the end of an episode?
+
+    Whether decision i counts must be known before A_{i+1} is drawn, as ``overlap`` asks of rewards, with 1 in place of
+    r_i where no earlier decision of the unit is flagged, else 0. An end that was flagged afterwards, in view of what
+    was drawn two decisions later, takes rewards out of a unit's return whose weights know nothing of that draw.
+    """
+    if not has_propensity(log) or None in (log.schema.roles.unit, log.schema.roles.time, log.schema.roles.end):
+        return []
+    rows = unit_order(sample, (ACTION, PROPENSITY, END))
+    unit = rows[UNIT].combine_chunks().dictionary_encode().indices.to_numpy()
+    flagged = np.asarray(rows[END].to_numpy(zero_copy_only=False), dtype=np.int64)
+    before = np.cumsum(flagged) - flagged
+    first = np.r_[True, unit[1:] != unit[:-1]]
+    going = (before == before[np.maximum.accumulate(np.where(first, np.arange(unit.size), 0))]).astype(np.float64)
+    pairs = ~first[1:]
+    action, p, going = rows[ACTION].to_numpy()[1:][pairs], rows[PROPENSITY].to_numpy()[1:][pairs], going[:-1][pairs]
+    if len(going) < _FEW_PAIRS or float(going.std()) == 0:
+        return []
+    loud, said, figures = _loudest(log, going, action, p)
+    if not loud:
+        sentence = (
+            f"Where episodes end does not depend on the unit's later draws ({len(going):,} pairs; at most {said})."
+        )
+        return [Finding(name=ENDS, verdict="ok", sentence=sentence, figures=figures)]
+    sentence = (
+        f"Where an episode ended depends on what was drawn for the unit later ({said}; {len(going):,} pairs): ends "
+        "were flagged afterwards. Flag an end when it is known, before the next decision."
+    )
+    return [Finding(name=ENDS, verdict="warning", sentence=sentence, figures=figures | {"by_unit": 1})]
+
+
+def _loudest(
+    log: Log, value: NDArray[np.float64], action: NDArray[np.integer], p: NDArray[np.float64]
+) -> tuple[bool, str, dict[str, Any]]:
+    """Whether values [pairs] depend on the next draw, the worst action in words, and its figures."""
+    means, scores = follow(value, action, p, len(log.schema.actions))
+    effects = means / float(value.std())
+    limit = -NormalDist().inv_cdf(_FALSE_ALARM / len(log.schema.actions))
+    loud = (np.abs(scores) > limit) & (np.abs(effects) > _LARGE)
+    worst = int(np.argmax(np.where(loud, np.abs(scores), 0.0) if loud.any() else np.abs(scores)))
+    name, effect, z = str(log.schema.actions[worst]), float(effects[worst]), float(scores[worst])
+    figures: dict[str, Any] = {"pairs": len(value), "action": name, "effect": effect, "z": z}
+    return bool(loud.any()), f"{effect:+.2f} standard deviations before '{name}', z = {z:+.1f}", figures
 
 
 def follow(

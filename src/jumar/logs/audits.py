@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from jumar.logs.audit_drift import drift
 from jumar.logs.audit_leakage import filled_afterwards, knows_the_action, knows_the_reward
-from jumar.logs.audit_overlap import overlap
+from jumar.logs.audit_overlap import ends, overlap
 from jumar.logs.audit_propensity import action_tally, calibration, exploration, persistence, support
 from jumar.logs.read import Log
 from jumar.logs.schema import HASH, REWARD, TIME, UNIT
@@ -50,6 +50,7 @@ def audit(log: Log, *, ahead: bool = False) -> list[Finding]:
         support(log, tally),
         *persistence(log, sample),
         *overlap(log, sample),
+        *(ends(log, sample) if ahead else []),
         rewards(log, ahead=ahead),
         missing(log),
         duplicates(log),

@@ -23,9 +23,11 @@ from jumar.logs.basics import Basics, ColumnBasics, MetricBasics
 from jumar.logs.canonical import action_index, feature_value, moment, number, pmf_array
 from jumar.logs.schema import MAX_ACTIONS, Action, Feature, Metric, Roles
 from jumar.logs.source import Source
+from jumar.logs.times import FIRST_SECOND, LAST_SECOND
 
 _PMF_TOLERANCE = 1e-6
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799  # the years 1 to 9999
+# Whatever a policy gives less chance is not seen once in 10^8 decisions among 10^4 actions: it is no probability.
+_LEAST_PROPENSITY = 1e-15
 
 
 class _Asked:
@@ -145,20 +147,21 @@ def _ask_roles(asked: _Asked, table: ir.Table, roles: Roles, bounds: tuple[float
     if roles.time is not None:
         column = table[roles.time]
         if isinstance(column.type(), dt.Numeric):
-            asked.ask("time_low", column.min().cast("float64"))
-            asked.ask("time_high", column.max().cast("float64"))
-            asked.ask("time_nulls", column.isnull().sum())
+            clean = number(column)
+            asked.ask("time_low", clean.min())
+            asked.ask("time_high", clean.max())
+            asked.bad("time_bad", clean.isnull(), column)
         else:
             value = moment(column)
             seconds = value.epoch_seconds()
-            known = ibis.coalesce((seconds >= _FIRST_SECOND) & (seconds <= _LAST_SECOND), False)
+            known = ibis.coalesce((seconds >= FIRST_SECOND) & (seconds <= LAST_SECOND), False)
             asked.ask("time_first", value.min(where=known))
             asked.ask("time_last", value.max(where=known))
             asked.bad("time_bad", ~known, column.cast("string"))
             asked.ask("time_nulls", value.isnull().sum())
     if roles.propensity is not None:
         p = table[roles.propensity].cast("float64")
-        wrong = p.isnull() | p.isnan() | (p <= 0) | (p > 1)
+        wrong = p.isnull() | p.isnan() | (p < _LEAST_PROPENSITY) | (p > 1)
         asked.bad("propensity", wrong, p)
         _ask_range(asked, "propensity", p)
     if roles.end is not None:
@@ -240,7 +243,7 @@ def _judge_roles(asked: _Asked, roles: Roles) -> None:
         )
     if asked.count("propensity"):
         raise LogError(
-            "A propensity must be a number above 0 and at most 1",
+            f"A propensity must be a number above 0, {_LEAST_PROPENSITY:g} at the least, and at most 1",
             column=roles.propensity,
             count=asked.count("propensity"),
             example=_shown(asked.example("propensity")),
@@ -370,7 +373,7 @@ def check_pmf(source: Source, roles: Roles, actions: Sequence[Action]) -> None:
         off = off | ((table[name].values().cast("array<float64>").sums() - 1).abs() > _PMF_TOLERANCE)
     asked.bad("sum", ibis.coalesce(off | negative, True), text)
     taken = pmf[action_index(table[roles.action], actions)]
-    asked.bad("impossible", ibis.coalesce(taken <= 0, True), text)
+    asked.bad("impossible", ibis.coalesce(taken < _LEAST_PROPENSITY, True), text)
     if roles.propensity is not None:
         told = table[roles.propensity].cast("float64")
         asked.bad("taken", ibis.coalesce((taken - told).abs() > _PMF_TOLERANCE, True), text)

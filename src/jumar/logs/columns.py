@@ -82,6 +82,13 @@ def resolve(schema: ibis.Schema, options: LogOptions) -> tuple[Roles, list[str]]
             notes.append(f"'{matches[0]}' is taken as the {role.replace('_', ' ')}; {rest} stays a feature.")
     for role in ("action", "reward"):
         if role not in found:
+            other = next((r for r, name in named.items() if name.lower() in CONVENTIONS[role]), None)
+            if other is not None:
+                raise LogError(
+                    f"The column of the {other.replace('_', ' ')} is named like the {role}, which no other column is",
+                    column=named[other],
+                    remedy=f"Name another column with {_FLAG[other]} or with {_FLAG[role]}.",
+                )
             raise missing_column(role, names, f"and none was named as the {role}", f"Name it with {_FLAG[role]}.")
     return Roles(**found), notes
 

@@ -18,7 +18,6 @@ from functools import cached_property
 from typing import Any
 
 import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 
@@ -47,6 +46,7 @@ from jumar.logs.schema import (
 from jumar.logs.source import Source, open_source
 from jumar.logs.split import PARTS, in_parts
 from jumar.logs.timelines import TimelineCounts, check_timeline, counts_table, timelines
+from jumar.logs.times import time_scale
 from jumar.logs.units import UnitSizes, by_unit, placed, sizes_table, whole_units
 
 
@@ -378,17 +378,6 @@ def _varying(features: tuple[Feature, ...], basics: Basics, notes: list[str]) ->
             remedy="Add columns that describe the situation before the decision.",
         )
     return tuple(kept)
-
-
-def time_scale(origin: Source, roles: Roles, basics: Basics, notes: list[str]) -> float:
-    """Seconds per unit of a numeric time, told from how far the numbers reach."""
-    if roles.time is None or not isinstance(origin.table[roles.time].type(), dt.Numeric):
-        return 1.0
-    top = abs(basics.columns[roles.time].high or 0.0)
-    words = (("seconds", 1.0, 1e11), ("milliseconds", 1e-3, 1e14), ("microseconds", 1e-6, 1e17))
-    word, scale = next(((w, s) for w, s, limit in words if top < limit), ("nanoseconds", 1e-9))
-    notes.append(f"'{roles.time}' holds numbers, read as {word} since 1970.")
-    return scale
 
 
 def missing_roles(roles: Roles) -> list[str]:

@@ -112,3 +112,20 @@ class Timeline(Record, frozen=True, kw_only=True):
             return "decision"
         name = next((name for name, seconds in SECONDS.items() if seconds == self.per), None)
         return name or f"{self.per:g} seconds"
+
+    @property
+    def words(self) -> str:
+        """The discount in words, with all its digits: a discount next to 1 is not 1."""
+        return f"{self.discount!r} per {self.horizon}"
+
+    @property
+    def flags(self) -> str:
+        """The flags of the command line that ask for it."""
+        times = [("--per", self.per), ("--gap", self.gap)]
+        return " ".join([f"--discount {self.discount!r}", *(f"{flag} {_word(one)}" for flag, one in times if one)])
+
+
+def _word(seconds: float) -> str:
+    """What ``seconds`` reads as so many."""
+    name = next((name for name, each in SECONDS.items() if each == seconds), None)
+    return name or (f"{seconds:.0f}s" if seconds.is_integer() else f"{seconds:f}s")

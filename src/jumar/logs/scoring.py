@@ -28,10 +28,11 @@ from jumar.logs.columns import arrow_type, missing_column, refuse_reserved
 from jumar.logs.distinct import check_duplicates
 from jumar.logs.metrics import bounded, parse_metrics, resolve_metrics
 from jumar.logs.options import LogOptions
-from jumar.logs.read import Log, missing_roles, reward_bounds, time_scale
+from jumar.logs.read import Log, missing_roles, reward_bounds
 from jumar.logs.schema import ID, UNIFORM, Feature, LogSchema, Metric, Roles
 from jumar.logs.source import Source, open_source
 from jumar.logs.split import uniform
+from jumar.logs.times import time_scale
 
 _EMPTY_TYPES = {
     "number": "float64",

@@ -24,8 +24,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from jumar.errors import LogError
+from jumar.errors import LogError, OptionError
 from jumar.logs.source_csv import csv_select, file_list, quoted
+from jumar.logs.source_errors import ENGINE_ERRORS, PlainWords, Stamps, explained, stamps_of
 
 _FORMATS = {
     "Parquet": (".parquet", ".pq"),
@@ -36,7 +37,6 @@ _FORMATS = {
 _KNOWN = "Jumar reads .parquet, .csv, .csv.gz, .tsv, .arrow, .feather and .duckdb files."
 NOT_FEATURES = b"jumar.not_features"
 """Key in the metadata of a Parquet file: a JSON list of columns that only become something else by the user's word."""
-_DUCKDB_LIKE = (duckdb.Error, pa.ArrowException, OSError)
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Source:
         registered: Arrow objects that each new cursor must be told about.
         owned: the engine was opened here, so cursors of it see every view.
         not_features: columns that the files themselves say are no features.
+        stamps: the files as they were when they were opened; asked later, they must still be the same.
     """
 
     name: str
@@ -58,6 +59,10 @@ class Source:
     registered: Mapping[str, Any] = field(default_factory=dict)
     owned: bool = True
     not_features: frozenset[str] = frozenset()
+    stamps: Stamps = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stamps", stamps_of(self.files))
 
     @property
     def backend(self) -> Any:
@@ -87,7 +92,10 @@ class Source:
 
         Raises:
             LogError: the engine could not read the source.
+            OptionError: batches of no rows.
         """
+        if batch_rows < 1:
+            raise OptionError("A batch holds one row or more", example=batch_rows, remedy="Pass batch_rows ≥ 1.")
         with self._plain_words():
             for batch in self._reader(expr, batch_rows):
                 for start in range(0, batch.num_rows, batch_rows):
@@ -110,48 +118,8 @@ class Source:
             # Temporary views of the user's connection exist on that connection only.
             return self.backend.raw_sql(query).to_arrow_reader(batch_rows)
 
-    def _plain_words(self) -> _PlainWords:
-        return _PlainWords(self.name)
-
-
-class _PlainWords:
-    """Turns an error of the engine into a sentence about the source."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is not None and isinstance(error, _DUCKDB_LIKE):
-            raise explained(self.name, error) from error
-
-
-def explained(name: str, error: BaseException) -> LogError:
-    """The engine's error about ``name`` in words a user can act on."""
-    text = str(error)
-    line = re.search(r"(?:CSV Error on )?[Ll]ine:? (\d+)", text)
-    column = re.search(r"[Cc]olumn (?:name: )?\"?([^\s\",]+)\"?", text) if line else None
-    if isinstance(error, PermissionError) or "Permission denied" in text:
-        return LogError(f"'{name}' may not be read by this user", remedy="Give yourself the right to read it.")
-    if line:
-        return LogError(
-            f"'{name}' breaks off being a table at line {int(line.group(1)):,}",
-            column=column.group(1) if column else None,
-            remedy="Mend that line, or write the log as Parquet, which carries its own types.",
-        )
-    if isinstance(error, duckdb.ConversionException):
-        return LogError(
-            f"'{name}' holds a value that does not fit the type of its column",
-            remedy="Give every value of a column one type, or write the log as Parquet.",
-        )
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return LogError(f"'{name}' needs more memory than there is", remedy="Free memory, or read a part of it.")
-    return LogError(
-        f"'{name}' cannot be read: it is damaged, or not what its name says it is",
-        remedy="Write it again; `jumar` reads Parquet, CSV, Arrow and DuckDB.",
-    )
+    def _plain_words(self) -> PlainWords:
+        return PlainWords(self.name, self.stamps)
 
 
 def open_source(source: Any, *, csv_types: Mapping[str, str] | None = None) -> Source:
@@ -215,7 +183,7 @@ def _register(data: Any, name: str, files: tuple[str, ...]) -> Source:
     try:
         backend.con.register("source", data)
         table = backend.table("source")
-    except _DUCKDB_LIKE as error:
+    except ENGINE_ERRORS as error:
         raise explained(name, error) from error
     return Source(name=name, table=table, files=files, registered={"source": data})
 
@@ -319,7 +287,7 @@ def _view(backend: Any, select: str, name: str) -> ir.Table:
         # Not a temporary view: cursors of this connection must see it.
         backend.con.execute(f"CREATE VIEW source AS {select}")
         return backend.table("source")
-    except _DUCKDB_LIKE as error:
+    except ENGINE_ERRORS as error:
         raise explained(name, error) from error
 
 
@@ -332,7 +300,7 @@ def _open_parquet(text: str, root: str, files: list[str]) -> Source:
     for file in files:
         try:
             schema = pq.read_schema(file)
-        except _DUCKDB_LIKE as error:
+        except ENGINE_ERRORS as error:
             raise explained(file, error) from error
         _refuse_twins(schema.names, file)
         beside |= set(json.loads((schema.metadata or {}).get(NOT_FEATURES, b"[]")))
@@ -352,7 +320,7 @@ def _open_arrow(text: str, root: str, files: list[str]) -> Source:
     try:
         partitioning: Any = "hive" if _hive(root, files) else None
         data = ds.dataset(files, format="ipc", partitioning=partitioning, partition_base_dir=root)
-    except (*_DUCKDB_LIKE, ValueError) as error:
+    except (*ENGINE_ERRORS, ValueError) as error:
         raise explained(text, error) from error
     return _register(data, text, tuple(files))
 
@@ -361,7 +329,7 @@ def _open_csv(text: str, files: list[str], csv_types: Mapping[str, str]) -> Sour
     backend = _connect()
     try:
         select = csv_select(backend.con, text, files, csv_types)
-    except _DUCKDB_LIKE as error:
+    except ENGINE_ERRORS as error:
         raise explained(text, error) from error
     return Source(name=text, table=_view(backend, select, text), files=tuple(files))
 
@@ -377,7 +345,7 @@ def _open_duckdb(text: str, files: list[str], inner: str) -> Source:
             "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = 'base' AND NOT internal "
             "ORDER BY ALL"
         ).fetchall()
-    except _DUCKDB_LIKE as error:
+    except ENGINE_ERRORS as error:
         raise explained(text, error) from error
     names = {(f"{schema}.{name}" if schema != "main" else name): (schema, name) for schema, name in found}
     chosen = inner or (next(iter(names)) if len(names) == 1 else "")

@@ -19,18 +19,21 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from numbers import Real
+from typing import Any, TypeGuard
 
 import ibis
 import ibis.expr.types as ir
 
 from jumar.errors import LogError, OptionError
+from jumar.logs.columns import missing_column
 from jumar.logs.schema import DISCOUNT, END, HASH, NEXT, PLACE, SECONDS, TIME, WAIT, LogSchema, Timeline
 from jumar.logs.units import order_keys
 from jumar.records import Record
 
 NEGLIGIBLE = 0.01  # a discount below which what is still to come is taken as nothing
 _SHORT = {name[0]: name for name in SECONDS}
+_NAMED = {"unit": "the column of the user with --unit", "time": "the column of the time with --time"}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)?\s*([a-z]+?)s?")
 
 
@@ -41,7 +44,9 @@ class TimelineCounts(Record, frozen=True, kw_only=True):
         rows, units: decisions, and who they are about.
         flagged, silent, lapsed, open: ends of episodes: by flag; by silence before a later decision; by the
             silence that lasted to the end of the log; and decisions whose story the log does not tell to its end.
-        ties: decisions at the same time as the one before; their ids decide.
+        faded: decisions whose next one comes so late that less than ``NEGLIGIBLE`` of it counts, unless the discount is
+            as small as that by itself.
+        ties: decisions at the same time as the one before; their ids decide, or else their place in the source.
         after_flag: decisions that follow a flagged one of their unit; each begins a new episode.
         disordered: decisions that stand in the source before an earlier one of their unit.
         alone: units with one decision only; longest: decisions of the largest unit.
@@ -53,6 +58,7 @@ class TimelineCounts(Record, frozen=True, kw_only=True):
     silent: int
     lapsed: int
     open: int
+    faded: int
     ties: int
     after_flag: int
     disordered: int
@@ -62,25 +68,38 @@ class TimelineCounts(Record, frozen=True, kw_only=True):
     @property
     def sentences(self) -> list[str]:
         """What a reader should know, in words; nothing where all is plain."""
-        said = []
-        if self.disordered:
-            said.append(
-                f"{self.disordered:,} decisions stand in the log before an earlier one of their unit; time rules."
-            )
-        if self.ties:
-            said.append(f"{self.ties:,} decisions were made at the same time as another of their unit; ids rule.")
-        if self.after_flag:
-            said.append(
-                f"{self.after_flag:,} decisions follow one that was flagged as the last: they begin new episodes."
-            )
-        if self.open:
-            said.append(
-                f"{self.open:,} decisions of {self.rows:,} are open: the log ends before it is known what followed. "
-                "They are part of what is judged, but what followed them is not learned from."
-            )
-        if self.alone:
-            said.append(f"{self.alone:,} units of {self.units:,} have one decision only.")
-        return said
+        told = (
+            (self.disordered, "Decisions that stand in the log before an earlier one of their unit: {}. Time rules."),
+            (self.ties, "Decisions at the same time as another of their unit: {}. Ids rule, or else the log's order."),
+            (self.after_flag, "Decisions after one that was flagged as the last: {}. They begin new episodes."),
+            (self.faded, "Decisions whose next one comes so late that less than a hundredth of it counts: {}."),
+            (
+                self.lapsed,
+                "Last decisions of units that the log goes on without so long that they count as ends: {}.",
+            ),
+            (
+                self.open,
+                f"Open decisions: {{}} of {self.rows:,}; the log ends before it is known what followed. They are part "
+                "of what is judged, but what followed them is not learned from.",
+            ),
+            (self.alone, f"Units with one decision only: {{}} of {self.units:,}."),
+        )
+        return [sentence.format(f"{count:,}") for count, sentence in told if count]
+
+
+def asked_timeline(
+    discount: float | None, per: str | float | None = None, gap: str | float | None = None
+) -> Timeline | None:
+    """The timeline that is asked for; None where every decision counts by itself.
+
+    Raises:
+        OptionError: see ``timeline_of``; or a time to count by without a discount.
+    """
+    if discount is not None:
+        return timeline_of(discount, per, gap)
+    if per is not None or gap is not None:
+        raise OptionError("A time to count by needs a discount", remedy="Add for example --discount 0.95.")
+    return None
 
 
 def timeline_of(discount: float, per: str | float | None = None, gap: str | float | None = None) -> Timeline:
@@ -94,7 +113,7 @@ def timeline_of(discount: float, per: str | float | None = None, gap: str | floa
     Raises:
         OptionError: γ is none, or a duration is not understood.
     """
-    if not isinstance(discount, int | float) or not (math.isfinite(discount) and 0 <= discount < 1):
+    if not _is_number(discount) or not (math.isfinite(discount) and 0 <= discount < 1):
         raise OptionError(
             "A discount is a number from 0 to below 1",
             example=discount,
@@ -102,6 +121,11 @@ def timeline_of(discount: float, per: str | float | None = None, gap: str | floa
         )
     each = None if per in (None, "decision") else seconds("per", per)
     return Timeline(discount=float(discount), per=each, gap=None if gap is None else seconds("gap", gap))
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Numbers of Python and NumPy; True is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def seconds(name: str, words: str | float | None) -> float:
@@ -115,7 +139,7 @@ def seconds(name: str, words: str | float | None) -> float:
         OptionError: no duration, or none above 0.
     """
     found: float | None = None
-    if isinstance(words, int | float):
+    if _is_number(words):
         found = float(words)
     elif isinstance(words, str) and (match := _DURATION.fullmatch(words.strip().lower())):
         unit = _SHORT.get(match[2], match[2])
@@ -144,7 +168,7 @@ def check_timeline(schema: LogSchema) -> None:
     if missing:
         raise LogError(
             f"A discount needs to know what followed each decision, and this log has no {' and no '.join(missing)}",
-            remedy="Name the column of the user with --unit and that of the time with --time.",
+            remedy=f"Name {' and '.join(_NAMED[role] for role in missing)}.",
         )
 
 
@@ -164,7 +188,13 @@ def timelines(
     Returns:
         ``table`` with ``__wait`` (seconds to the unit's next decision, null for its last), ``__discount`` (of what
         follows, 0 after the end of an episode, null where it is open) and the following columns. In no order.
+
+    Raises:
+        LogError: a following column that does not exist.
     """
+    for name in following:
+        if name not in table.columns:
+            raise missing_column(name, table.columns, "in the canonical log")
     keys = order_keys(table, schema)
     window = ibis.window(group_by=HASH, order_by=keys)
     wait = (epoch_us(table[TIME].lead().over(window)) - epoch_us(table[TIME])).cast("float64") / 1e6
@@ -225,11 +255,16 @@ def counts_table(table: ir.Table, schema: LogSchema, timeline: Timeline) -> ir.T
     flagged = table[END] if END in table.columns else never
     last = table[WAIT].isnull()
     ended = ibis.coalesce(table[DISCOUNT] == 0, False) & ~flagged
+    silent = never if timeline.gap is None else ended & (table[WAIT] > timeline.gap)
+    faded = never
+    if timeline.discount > NEGLIGIBLE:
+        faded = ibis.coalesce(table[DISCOUNT] <= NEGLIGIBLE, False) & ~flagged & ~silent & ~last
     kinds = {
         "flagged": flagged,
-        "silent": never if timeline.gap is None else ended & ~last,
+        "silent": silent,
         "lapsed": ended & last,
         "open": table[DISCOUNT].isnull(),
+        "faded": faded,
         "ties": ibis.coalesce(table[WAIT] == 0, False),
         "after_flag": flagged & ~last,
         "disordered": early,

@@ -24,6 +24,9 @@ from numpy.typing import NDArray
 from jumar.logs.arrays import unit_starts
 from jumar.logs.schema import HASH, ID, PLACE, TIME, LogSchema
 
+KEPT_SHARE = 0.99  # of the decisions, where only the first ones of each unit count
+WHOLE_UNITS = 0.995  # of the units, where what all of their decisions bring is claimed
+
 
 @dataclass(frozen=True)
 class UnitSizes:
@@ -56,6 +59,11 @@ class UnitSizes:
     def mean(self) -> float:
         """Rows per unit."""
         return self.rows / self.count if self.count else 0.0
+
+    @property
+    def counted_ahead(self) -> int:
+        """Decisions of a unit that count where what they bring together is claimed; at least 1."""
+        return max(self.cap(KEPT_SHARE), self.quantile(WHOLE_UNITS), 1)
 
     def quantile(self, share: float) -> int:
         """Least size that at least ``share`` of the units do not exceed; 0 without any row."""

@@ -39,7 +39,7 @@ class LoopConfig(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
         confidence, attempts: of the ledger of a year.
         margin, gain, guardrail, reduce, budget: what a challenger must show, as ``jumar improve`` takes it.
         every: days between two attempts to learn, at least.
-        window: days that are learned from, at most.
+        window: days back that are learned from, at most.
         least_rows: decisions that are learned from, at least.
         screening: confidence at which a learned policy is worth an attempt of the ledger.
         learner: as ``jumar improve`` takes it.
@@ -129,7 +129,7 @@ class Day(Record, frozen=True, kw_only=True):
     @property
     def held(self) -> bool:
         """Whether an audit blocks: its decisions are neither learned from nor judged by."""
-        return any(step.name == "audit" and step.attention for step in self.steps)
+        return any(step.name == "audit" and step.figures.get("blocked", 0.0) > 0.0 for step in self.steps)
 
     @property
     def attention(self) -> bool:

@@ -20,6 +20,7 @@ from jumar.serve.join import join
 
 AUDIT = "audit.json"
 MOST_ACTIONS = 50
+FEW = 1_000  # decisions; fewer may be all alike, and that is no fault of the log
 HELD = "The day is neither learned from nor judged by, and nothing is opened or promoted."
 
 
@@ -97,7 +98,13 @@ def audit_step(work: Work) -> Step:
     """The usual audit, of what production decided."""
     if not work.folders.rows(work.date):
         return Step(name="audit", said=["Production decided nothing on this day."])
-    findings = audit(work.counted_log())
+    try:
+        findings = audit(work.counted_log())
+    except LogError as error:
+        if work.folders.rows(work.date) >= FEW:
+            raise
+        said = [f"Production decided too little on this day to audit it: {error}", HELD]
+        return Step(name="audit", said=said, figures={"blocked": 1.0})
     keep(work.place / AUDIT, in_lines(findings))
     blocked = [one.sentence for one in findings if one.verdict == "blocked"]
     said = [*blocked, HELD] if blocked else ["No finding blocks."]

@@ -112,13 +112,15 @@ class Work:
         return {day.opened: day.production for day in self.days if day.opened}
 
     def days_of_production(self, most: int) -> list[datetime.date]:
-        """The last days on which production as it is now was judged and no audit blocked, the earliest first."""
+        """Days back, this one among them, on which production as it is now was judged and no audit blocked."""
+        first = self.date - datetime.timedelta(days=most - 1)
+        production = self.production
         mine = [
             day.date
             for day in self.days
-            if day.date <= self.date and day.production == self.production and not day.held
+            if first <= day.date <= self.date and day.production == production and not day.held
         ]
-        return [date for date in mine if self.folders.rows(date)][-most:]
+        return [date for date in mine if self.folders.rows(date)]
 
     def share_at_end(self, version: str) -> float:
         """Share of units that a version served when the last decision of the date was made."""

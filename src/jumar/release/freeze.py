@@ -54,7 +54,7 @@ def checked_log(policy: Policy, log: Log) -> datetime.datetime:
     if policy.card.timeline is not None:
         raise PolicyError(
             "The policy was learned with a discount, and a challenger is judged by each decision's own reward",
-            example=f"{policy.card.timeline.discount:g} per {policy.card.timeline.horizon}",
+            example=policy.card.timeline.words,
             remedy="Let 'jumar improve' judge it along timelines, and release it to a small share of units first.",
         )
     if policy.card.train_units_below != PARTS["gate"][0]:

@@ -26,7 +26,7 @@ def counted_by(certificate: Certificate) -> str:
     """What gains and values of a certificate are counted by."""
     if certificate.timeline is None:
         return "per decision"
-    return f"per unit, discounted {certificate.timeline.discount:g} per {certificate.timeline.horizon}"
+    return f"per unit, discounted {certificate.timeline.words}"
 
 
 def clean(text: object, limit: int = 160) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import msgspec
 
 from jumar.serve.messages import Accepted, DecideRequest, Decision, Health, Problem, RewardRequest
@@ -74,6 +73,8 @@ def openapi(serving: Serving | None, *, guarded: bool, limits: tuple[int, int]) 
 
 def docs(document: dict[str, Any]) -> bytes:
     """The document as a page."""
+    import jinja2  # only for those who look
+
     shapes = {name: _properties(schema) for name, schema in document["components"]["schemas"].items()}
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((_HOME / "docs.html").read_text(encoding="utf-8"))

@@ -44,8 +44,8 @@ def record(
 
     Args:
         registry: what decides is what it has in production, and its challenger for the challenger's units.
-        source: anything ``read_log`` reads, with the features of both policies, a decision id, and a unit and a time
-            where their logs had them.
+        source: anything ``read_log`` reads, with the features of both policies, a decision id, a unit where their logs
+            had one, and the time of each decision, in the column of their logs or in ``time``; without it, it is now.
         folder: of the decision log; made if it is not there.
         exploration: as of the service.
         salt: of all draws, as of the service.
@@ -119,18 +119,18 @@ def _decided(decider: Decider, log: Log, rows: pa.RecordBatch, ids: pa.Array) ->
         [rows.column(field.name).cast(field.type) for field in features], schema=features
     )
     units = rows.column(roles.unit).cast(pa.string()).to_pylist() if roles.unit else [None] * rows.num_rows
-    times = _times(rows, decider.policy.card.log_schema.roles.time)
+    times = _times(rows, decider.policy.card.log_schema.roles.time or "time")
     decided = decider.decide(contexts, units, ids.to_pylist())
     return decided.record_batch(contexts, times, decider.schema)
 
 
-def _times(rows: pa.RecordBatch, name: str | None) -> pa.Array:
+def _times(rows: pa.RecordBatch, name: str) -> pa.Array:
     """When each row is decided: what its time column says, or now where there is none.
 
     Raises:
         LogError: the column holds no moments, or lacks some.
     """
-    if name is None or name not in rows.schema.names:
+    if name not in rows.schema.names:
         return pa.array([datetime.datetime.now(datetime.UTC)] * rows.num_rows, MOMENT)
     column = rows.column(name)
     if not pa.types.is_timestamp(column.type):

@@ -24,6 +24,7 @@ from jumar.errors import OptionError, OutputError
 
 BLOCK_ROWS = 16_384
 BLOCKS_PER_ROW_GROUP = 6
+WEEKS_MOST = 52_000
 
 Floats = NDArray[np.float64]
 Policy = Callable[[pa.Table], NDArray[Any]]
@@ -88,6 +89,18 @@ def block_sizes(rows: int) -> Iterator[tuple[int, int]]:
         raise OptionError("A world was asked for fewer than one row", example=rows, remedy="Ask for rows ≥ 1.")
     for block in range(-(-rows // BLOCK_ROWS)):
         yield block, min(BLOCK_ROWS, rows - block * BLOCK_ROWS)
+
+
+def check_week(week: int) -> None:
+    """Refuses weeks whose times no calendar can hold.
+
+    Raises:
+        OptionError: more than a thousand years from now.
+    """
+    if abs(week) > WEEKS_MOST:
+        raise OptionError(
+            "A world lies within a thousand years", example=week, remedy=f"Choose a week within ±{WEEKS_MOST:,}."
+        )
 
 
 def block_rng(seed: int, block: int, stream: int) -> np.random.Generator:

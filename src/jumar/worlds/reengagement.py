@@ -84,6 +84,7 @@ class Reengagement:
             raise OptionError(
                 "The exploration is a probability", example=self.exploration, remedy="Choose one within [0, 1]."
             )
+        base.check_week(self.week)
         if self.variant not in ("founding", "optimal", "indifferent"):
             raise OptionError(
                 "There is no such variant of this world",

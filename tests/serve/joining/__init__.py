@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jumar.serve.join import join
-from jumar.serve.journal import REWARDS, Journal, decisions_schema
+from jumar.serve.journal import REWARDS, Journal, Stream, decisions_schema
 
 UTC = datetime.UTC
 DATE = "2026-01-05"
@@ -53,10 +53,14 @@ def reward(name: str, hours: float, value: float | None = 1.0, **other: Any) -> 
 def log(folder: Path, decisions: list[dict[str, Any]], rewards: list[dict[str, Any]]) -> Path:
     """A decision log with these rows, in this order."""
     with Journal(folder, durable=False) as journal:
-        for stream, rows, schema in (("decisions", decisions, SCHEMA), ("rewards", rewards, REWARDS)):
+        streams: tuple[tuple[Stream, Any, pa.Schema], ...] = (
+            ("decisions", decisions, SCHEMA),
+            ("rewards", rewards, REWARDS),
+        )
+        for stream, rows, schema in streams:
             if rows:
                 columns = {name: [row[name] for row in rows] for name in schema.names}
-                journal.append(stream, columns, schema).result(30)  # type: ignore[arg-type]
+                journal.append(stream, columns, schema).result(30)
     return folder
 
 

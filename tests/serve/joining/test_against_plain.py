@@ -53,7 +53,7 @@ def fates_of(
 ) -> tuple[dict[str, int], dict[str, list[dict[str, Any]]]]:
     """How many rewards have which fate, and those that are used, by decision and in order."""
     seen: set[Any] = set()
-    counts = dict.fromkeys(("used", "late", "unknown", "repeated", "ahead"), 0)
+    counts: dict[str, int] = dict.fromkeys(("used", "late", "unknown", "repeated", "ahead"), 0)
     events: dict[str, list[dict[str, Any]]] = {}
     for _, place in sorted((row["time"], place) for place, row in enumerate(rewards) if -1 <= days(row) <= reach):
         row, name = rewards[place], rewards[place]["decision_id"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import jumar
 from jumar import cli
 from jumar.errors import LogError, OptionError, OutputError
 from jumar.serve.join import join
+from jumar.serve.join_report import JoinReport
 from jumar.serve.journal import Journal
 
 from . import COLUMNS, DATE, OWN, SCHEMA, START, aside, at, decision, joined, log, reward
@@ -336,3 +338,11 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "window still open" in shown
     for wrong in (["--watermark", "noon"], ["--wait", "soon"], ["--reward", "mean"], ["--date", "2026-02-30"]):
         assert cli.main([*words, *wrong]) == cli.BAD_INPUT
+
+
+def test_every_field_of_the_report_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "decision-log.md").read_text()
+    table = page.partition("### `_report.json`")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    told = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(told) == sorted(JoinReport.__struct_fields__)

@@ -57,7 +57,7 @@ class Law:
         if not (w.size and np.all(n >= 0) and n.sum() > 0):
             raise GateError("a law needs at least one row", remedy="Use a log that holds decisions to plan from.")
         y = (w - 1.0) * r + extra
-        sided = _steps(y) * np.where(y < 0, -1, 1)
+        sided = cells_of(y)
         _, cell = np.unique((_steps(w) * _MANY + _steps(r)) * _MANY + sided, return_inverse=True)
         total = np.bincount(cell, n)
         kept = total > 0
@@ -91,6 +91,12 @@ class Law:
         """[cells] which weight each has, and [weights] how likely each weight is."""
         _, group = np.unique(_steps(self.weight), return_inverse=True)
         return group, np.bincount(group, self.probability).astype(np.float64)
+
+    @property
+    def weights(self) -> tuple[Floats, Floats]:
+        """[weights] the values of w, those within five per cent of each other together, and how likely each is."""
+        group, whole = self._weights
+        return np.bincount(group, self.probability * self.weight) / whole, whole
 
     def with_gain(self, gain: float) -> Law:
         """The same policy with another gain: rewards are tilted by exp(θ·y) until E[y] is that gain.
@@ -128,7 +134,7 @@ class Law:
     def points(self) -> tuple[Floats, Floats]:
         """Values and their probabilities, cells of nearly the same value put together, those of zero left out."""
         y = self.values
-        _, cell = np.unique(_steps(y) * np.where(y < 0, -1, 1), return_inverse=True)
+        _, cell = np.unique(cells_of(y), return_inverse=True)
         total, moment = (np.bincount(cell, one).astype(np.float64) for one in (self.probability, self.probability * y))
         kept = (total > 0) & (moment != 0.0)
         return moment[kept] / total[kept], total[kept]
@@ -277,6 +283,11 @@ def predicted(law: Law, mean: float, kappa: float, bound: float) -> Law:
     """
     known = np.minimum(mean, kappa / np.maximum(law.weight, _TINY))
     return replace(law, offset=-(law.weight - 1.0) * known, bound=bound)
+
+
+def cells_of(values: Floats) -> NDArray[np.int64]:
+    """Cells of values of either sign within five per cent of each other; 0 is that of zero."""
+    return _steps(values) * np.where(values < 0, -1, 1)
 
 
 def _steps(values: Floats) -> NDArray[np.int64]:

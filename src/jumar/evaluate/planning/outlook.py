@@ -7,7 +7,7 @@ In: a ``Tally``, how sure one wants to be. Out: ``Here``, ``Curve``, exploration
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ from jumar.logs.split import PARTS
 
 GATE_SHARE = PARTS["gate"][1] - PARTS["gate"][0]
 LEAST_EXPLORATION = 1e-3
+MOST_CONFIDENCE = 1.0 - 1e-9
 _GAINS, _SMALLEST = 8, 1e-3  # how many gains draw a curve, and the smallest one relative to production's value
 _REFERENCE = 0.1  # an exploration to suppose where there is none
 _NEARLY, _BISECTIONS = 0.98, 9  # the greatest gain itself has no law
@@ -202,3 +203,38 @@ def rounded(value: float) -> float:
 def shown(exploration: float) -> float:
     """Production's own exploration as it is shown."""
     return float(f"{exploration:.3g}")
+
+
+def rates_of(exploration: Sequence[float], own: float) -> list[float]:
+    """Rates in order, production's own among them; those next to it are left out."""
+    rates = sorted({float(one) for one in exploration if not own or abs(one / own - 1.0) > 0.02})
+    return sorted([*rates, shown(own)]) if own >= LEAST_EXPLORATION else rates
+
+
+def check_hopes(gain: float, confidence: float, power: float, changed: float, exploration: Sequence[float]) -> None:
+    """Refuse hopes that no plan could be made for.
+
+    Raises:
+        OptionError: an argument outside its range.
+    """
+
+    def demand(good: bool, what: str, example: object, remedy: str) -> None:
+        if not good:
+            raise OptionError(what, example=example, remedy=remedy)
+
+    demand(math.isfinite(gain) and gain > 0, "The gain must be above 0", gain, "Try --gain 0.02 for 2%.")
+    demand(
+        0.5 <= confidence <= MOST_CONFIDENCE,
+        "The confidence must be at least 0.5, and below 1 by at least a billionth",
+        confidence,
+        "Try --confidence 0.999.",
+    )
+    demand(0.01 <= power <= 0.999, "The power must lie between 0.01 and 0.999", power, "Try --power 0.8.")
+    demand(0 < changed <= 1, "The changed share must lie in (0, 1]", changed, "Try --changed 0.3.")
+    bad = [one for one in exploration if not LEAST_EXPLORATION <= one <= 1]
+    demand(
+        not bad and len(exploration) > 0,
+        f"Exploration rates must lie between {LEAST_EXPLORATION} and 1",
+        bad[0] if bad else None,
+        "Try --exploration 0.05 0.1 0.2.",
+    )

@@ -6,27 +6,34 @@ the part of the log that judges, and nothing is certified by it.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from jumar.errors import LogError, OptionError
 from jumar.evaluate.planning.law import Law, Tally, predicted
-from jumar.evaluate.planning.outlook import GATE_SHARE, LEAST_EXPLORATION, Here, Robust, Sight, rounded, shown, upwards
-from jumar.evaluate.planning.tallies import TRAIN, Measured, measured, tally_of
+from jumar.evaluate.planning.outlook import (
+    GATE_SHARE,
+    Here,
+    Robust,
+    Sight,
+    check_hopes,
+    rates_of,
+    rounded,
+    shown,
+    upwards,
+)
+from jumar.evaluate.planning.plan_ahead import ReturnPlan, plan_ahead
+from jumar.evaluate.planning.tallies import TRAIN, Measured, measured, rows_per_day, tally_of
 from jumar.evaluate.robust import kappa_for, robust_bound
 from jumar.evaluate.trials import LEAST_BASE_RATE
-from jumar.logs import Log, read_for, read_log
-from jumar.logs.schema import TIME
+from jumar.logs import Log, asked_timeline, read_for, read_log
 from jumar.policy import Policy, load_policy
 from jumar.records import Record
 
 EXPLORATIONS = (0.05, 0.1, 0.2, 0.3, 0.5)
 LENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-MOST_CONFIDENCE = 1.0 - 1e-9
 FEW_ROWS = 1_000
-_SECONDS_PER_DAY = 86_400.0
 
 
 class ExplorationPoint(Record, frozen=True, kw_only=True):
@@ -117,6 +124,57 @@ class GainPlan(Record, frozen=True, kw_only=True):
     notes: list[str]
 
 
+@overload
+def plan(
+    log: Log | Any,
+    gain: float,
+    *,
+    confidence: float = ...,
+    power: float = ...,
+    policy: Policy | str | os.PathLike[str] | None = ...,
+    changed: float = ...,
+    exploration: Sequence[float] = ...,
+    discount: None = ...,
+    per: str | float | None = ...,
+    gap: str | float | None = ...,
+    deviation_budget: None = ...,
+) -> GainPlan: ...
+
+
+@overload
+def plan(
+    log: Log | Any,
+    gain: float,
+    *,
+    confidence: float = ...,
+    power: float = ...,
+    policy: Policy | str | os.PathLike[str] | None = ...,
+    changed: float = ...,
+    exploration: Sequence[float] = ...,
+    discount: float,
+    per: str | float | None = ...,
+    gap: str | float | None = ...,
+    deviation_budget: float | None = ...,
+) -> ReturnPlan: ...
+
+
+@overload
+def plan(
+    log: Log | Any,
+    gain: float,
+    *,
+    confidence: float = ...,
+    power: float = ...,
+    policy: Policy | str | os.PathLike[str] | None = ...,
+    changed: float = ...,
+    exploration: Sequence[float] = ...,
+    discount: float | None,
+    per: str | float | None = ...,
+    gap: str | float | None = ...,
+    deviation_budget: float | None = ...,
+) -> GainPlan | ReturnPlan: ...
+
+
 def plan(
     log: Log | Any,
     gain: float,
@@ -126,7 +184,11 @@ def plan(
     policy: Policy | str | os.PathLike[str] | None = None,
     changed: float = 0.3,
     exploration: Sequence[float] = EXPLORATIONS,
-) -> GainPlan:
+    discount: float | None = None,
+    per: str | float | None = None,
+    gap: str | float | None = None,
+    deviation_budget: float | None = None,
+) -> GainPlan | ReturnPlan:
     """How many decisions, for how many days, at which exploration, a certificate of a gain takes.
 
     Args:
@@ -137,18 +199,45 @@ def plan(
         policy: a policy or its folder, whose spread is measured on the validation part of the log.
         changed: without a policy, the share of decisions in which one is supposed to take another action.
         exploration: shares of the decisions to suppose that production spreads over all actions.
+        discount: γ in [0, 1): the gain is one in what the reward adds up to for a unit, and evidence is units, as in
+            ``improve``; by default each decision counts by its own reward.
+        per, gap: see ``improve``.
+        deviation_budget: with a discount, Σ χ² over an episode that a policy may spend on straying from production, in
+            95% of the episodes; by default 2, or what the policy at hand spends.
+
+    Returns:
+        ``GainPlan``; with a discount ``ReturnPlan``.
 
     Raises:
         OptionError: an argument outside its range, or a gain that no rewards within their bounds give.
         LogError: the log cannot be read, or has no decision or reward to plan from.
         PolicyError: the folder holds no sound policy.
     """
-    _check(gain, confidence, power, changed, exploration)
+    check_hopes(gain, confidence, power, changed, exploration)
+    timeline = asked_timeline(discount, per, gap)
+    if timeline is None and deviation_budget is not None:
+        raise OptionError(
+            "Only policies over whole episodes have a deviation budget",
+            example=deviation_budget,
+            remedy="Add for example --discount 0.95, or leave it out.",
+        )
     chosen = load_policy(policy) if policy is not None and not isinstance(policy, Policy) else policy
     if chosen is not None:
         opened = read_for(chosen.card.log_schema, log, need="decisions")
     else:
         opened = log if isinstance(log, Log) else read_log(log)
+    if timeline is not None:
+        return plan_ahead(
+            opened,
+            gain,
+            timeline,
+            confidence=confidence,
+            power=power,
+            policy=chosen if isinstance(chosen, Policy) else None,
+            changed=changed,
+            exploration=exploration,
+            deviation_budget=deviation_budget,
+        )
     tally = tally_of(opened)
     seen = measured(opened, chosen) if isinstance(chosen, Policy) and not tally.deterministic else None
     schema = opened.schema
@@ -168,7 +257,7 @@ def plan(
     robust = _robust(opened, seen, mean)
     here, savings = sight.here(gain, robust), sight.savings(robust)
     now, per_day, repeats = shown(tally.exploration), rows_per_day(opened), opened.units_repeat(*TRAIN)
-    curves = {rate: sight.curve(rate, savings, gain) for rate in _distinct(exploration, tally.exploration)}
+    curves = {rate: sight.curve(rate, savings, gain) for rate in rates_of(exploration, tally.exploration)}
     needed = {rate: here.rows if rate == now else curve.rows_of(gain) for rate, curve in curves.items()}
     return GainPlan(
         source=opened.source,
@@ -230,22 +319,6 @@ def _robust(log: Log, seen: Measured | None, mean: float) -> Robust | None:
     return supposed
 
 
-def rows_per_day(log: Log) -> float | None:
-    """Decisions per day of the log's span; None without times, or where all are the same."""
-    if log.schema.roles.time is None:
-        return None
-    time: Any = log.canonical[TIME]
-    found = log.origin.one(log.canonical.aggregate(first=time.min(), last=time.max(), whole=_whole_days(time)))
-    seconds = (found["last"] - found["first"]).total_seconds()
-    # Times that are dates stand for whole days, the last one included.
-    days = seconds / _SECONDS_PER_DAY + (1.0 if found["whole"] else 0.0)
-    return log.rows / days if days > 0 else None
-
-
-def _whole_days(time: Any) -> Any:
-    return (time.truncate("D") == time).all()
-
-
 def _notes(log: Log, tally: Tally, seen: Measured | None, changed: float, here: Here, repeats: bool) -> list[str]:
     """What was supposed, most important first."""
     said = []
@@ -289,29 +362,6 @@ def _notes(log: Log, tally: Tally, seen: Measured | None, changed: float, here: 
     return said
 
 
-def _check(gain: float, confidence: float, power: float, changed: float, exploration: Sequence[float]) -> None:
-    def demand(good: bool, what: str, example: object, remedy: str) -> None:
-        if not good:
-            raise OptionError(what, example=example, remedy=remedy)
-
-    demand(math.isfinite(gain) and gain > 0, "The gain must be above 0", gain, "Try --gain 0.02 for 2%.")
-    demand(
-        0.5 <= confidence <= MOST_CONFIDENCE,
-        "The confidence must be at least 0.5, and below 1 by at least a billionth",
-        confidence,
-        "Try --confidence 0.999.",
-    )
-    demand(0.01 <= power <= 0.999, "The power must lie between 0.01 and 0.999", power, "Try --power 0.8.")
-    demand(0 < changed <= 1, "The changed share must lie in (0, 1]", changed, "Try --changed 0.3.")
-    bad = [one for one in exploration if not LEAST_EXPLORATION <= one <= 1]
-    demand(
-        not bad and len(exploration) > 0,
-        f"Exploration rates must lie between {LEAST_EXPLORATION} and 1",
-        bad[0] if bad else None,
-        "Try --exploration 0.05 0.1 0.2.",
-    )
-
-
 def _check_gain(gain: float, value: float, most: float, mean: float) -> None:
     """Refuse gains that mean nothing, or that no reward allows."""
     if mean <= 0:
@@ -328,12 +378,6 @@ def _check_gain(gain: float, value: float, most: float, mean: float) -> None:
             example=gain,
             remedy=f"Hope for less than {most / value - 1.0:.3g}.",
         )
-
-
-def _distinct(exploration: Sequence[float], own: float) -> list[float]:
-    """Rates in order, production's own among them; those next to it are left out."""
-    rates = sorted({float(one) for one in exploration if not own or abs(one / own - 1.0) > 0.02})
-    return sorted([*rates, shown(own)]) if own >= LEAST_EXPLORATION else rates
 
 
 def _whole(judged: int | None) -> int | None:

@@ -26,7 +26,7 @@ from jumar.evaluate.robust import kappa_for, robust_bound, robust_variable
 from jumar.features import read_blocks
 from jumar.logs import Log
 from jumar.logs.arrays import production_pmf
-from jumar.logs.schema import ACTION, PMF, PROPENSITY, REWARD, Part
+from jumar.logs.schema import ACTION, PMF, PROPENSITY, REWARD, TIME, Part
 from jumar.logs.split import PARTS
 from jumar.policy import Policy, in_order
 
@@ -35,6 +35,7 @@ MOST_ROWS, MOST_NUMBERS, BATCH_NUMBERS = 300_000, 30_000_000, 4_000_000
 LEAST_ESTIMATE = 1e-6
 _FINE = 0.05  # see ``law``
 _LEAST = 1e-6
+_SECONDS_PER_DAY = 86_400.0
 _NOTHING = -10_000  # the step of a reward of zero
 
 
@@ -196,3 +197,19 @@ def measured(log: Log, policy: Policy) -> Measured:
         predicted=joined.get("predicted"),
         action=joined["action"],
     )
+
+
+def rows_per_day(log: Log) -> float | None:
+    """Decisions per day of the log's span; None without times, or where all are the same."""
+    if log.schema.roles.time is None:
+        return None
+    time: Any = log.canonical[TIME]
+    found = log.origin.one(log.canonical.aggregate(first=time.min(), last=time.max(), whole=_whole_days(time)))
+    seconds = (found["last"] - found["first"]).total_seconds()
+    # Times that are dates stand for whole days, the last one included.
+    days = seconds / _SECONDS_PER_DAY + (1.0 if found["whole"] else 0.0)
+    return log.rows / days if days > 0 else None
+
+
+def _whole_days(time: Any) -> Any:
+    return (time.truncate("D") == time).all()

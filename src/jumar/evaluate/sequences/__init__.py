@@ -26,6 +26,7 @@ from jumar.evaluate.sequences.ranks import RankIntervals, rank_intervals
 from jumar.evaluate.sequences.returns import capped_rewards, cumulative_discount, returns_to_go, running_products
 from jumar.evaluate.sequences.variables import (
     LARGEST_PRODUCT,
+    episode_cost_variable,
     episode_variable,
     mixture_gain,
     single_deviation_variable,
@@ -42,6 +43,7 @@ __all__ = [
     "chi_square",
     "chi_square_sums",
     "cumulative_discount",
+    "episode_cost_variable",
     "episode_variable",
     "fitted_q",
     "linear_fitted_q",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jumar.evaluate.capital import Floats, GateError
+from jumar.evaluate.estimators.sums import checked_vector
 from jumar.evaluate.sequences.episodes import (
     Episodes,
     checked_discount,
@@ -22,6 +23,7 @@ from jumar.evaluate.sequences.episodes import (
     sums_to_go,
 )
 
+RETURNS_KEPT, BROUGHT_KEPT, LEAST_CAP = 0.995, 0.99, 1e-3
 _EXPONENTS = 2_000  # far outside those of float64, far inside those of int32
 
 
@@ -105,6 +107,26 @@ def products_to_date(weight: Floats, episodes: Episodes, most: float | None) -> 
     return product
 
 
+def drawn_together(weight: Floats, tied: ArrayLike | None) -> Floats:
+    """Weights of decisions that were made at one moment, all on the first of them: nobody knows which came first.
+
+    Args:
+        weight: [rows] or [rows, K].
+        tied: [rows] whether a row was made at the same moment as the row before it, in the same episode; None: none.
+
+    Returns:
+        [rows] or [rows, K], 1 on tied rows.
+    """
+    if tied is None or not np.any(tied):
+        return weight
+    together = np.asarray(tied, dtype=bool)
+    heads = np.flatnonzero(~together)
+    found = np.ones_like(weight)
+    with np.errstate(over="ignore"):  # a larger product would make 0 times it no number
+        found[heads] = np.minimum(np.multiply.reduceat(weight, heads, axis=0), np.finfo(np.float64).max)
+    return found
+
+
 def returns_to_go(reward: ArrayLike, discount: ArrayLike, starts: ArrayLike) -> Floats:
     """G_t = r_t + γ_t·G_{t+1}, what each row and those after it bring, discounted to that row.
 
@@ -124,7 +146,9 @@ def returns_to_go(reward: ArrayLike, discount: ArrayLike, starts: ArrayLike) -> 
     return sums_to_go(r, gamma, episodes)
 
 
-def capped_rewards(reward: ArrayLike, discount: ArrayLike, starts: ArrayLike, *, cap: float) -> Floats:
+def capped_rewards(
+    reward: ArrayLike, discount: ArrayLike, starts: ArrayLike, *, cap: float, closing: ArrayLike | None = None
+) -> Floats:
     """c_t = C_t − C_{t−1} with C_t = min(cap, Σ_{s≤t} γ_{0:s}·r_s): the part of a reward that still fits under the cap.
 
     It depends on the past only, is never negative, and adds up to the capped return of the episode.
@@ -134,6 +158,7 @@ def capped_rewards(reward: ArrayLike, discount: ArrayLike, starts: ArrayLike, *,
         discount: [rows] as in ``cumulative_discount``.
         starts: [units] index of each episode's first row.
         cap: the declared most that an episode may bring, in rewards; fixed before any row is seen.
+        closing: [units] paid behind each episode's last row, already discounted to its first, at least 0.
 
     Returns:
         [rows] in [0, min(1, cap)].
@@ -143,19 +168,50 @@ def capped_rewards(reward: ArrayLike, discount: ArrayLike, starts: ArrayLike, *,
     """
     episodes = Episodes.of(starts, np.size(reward))
     r, gamma = checked_rewards(reward, episodes.rows), checked_discount(discount, episodes)
-    return rewards_under(cap, r, gamma, episodes)
+    return rewards_under(cap, r, gamma, episodes, closing)
 
 
-def rewards_under(cap: float, reward: Floats, gamma: Floats, episodes: Episodes) -> Floats:
+def rewards_under(
+    cap: float, reward: Floats, gamma: Floats, episodes: Episodes, closing: ArrayLike | None = None
+) -> Floats:
     """``capped_rewards`` of checked columns."""
     most = checked_cap(cap)
     one = discount_to_date(gamma, episodes) * reward
+    if closing is not None:
+        one[episodes.last] += checked_vector(closing, episodes.units, "what is paid behind last rows", low=0.0)
     earlier = np.zeros(episodes.rows)
     total = sums_to_date(one, episodes)
     earlier[1:] = total[:-1]
     earlier[episodes.starts] = 0.0
     # Not C_t − C_{t−1}: two sums that are rounded apart may fall, and a product of weights would magnify that.
     return np.minimum(one, np.maximum(most - earlier, 0.0))
+
+
+def cap_of(returns: ArrayLike, above: float = 0.0) -> float:
+    """The most that a unit counts: few bring more, and what they bring beyond is little of what all bring.
+
+    Where a few units bring much of the whole, a cap that is only seldom reached would leave them out, and a policy that
+    loses them would pass.
+
+    Args:
+        returns: [units] of TRAIN.
+        above: what a unit counts of which all rewards are 0.
+    """
+    rising = np.sort(np.asarray(returns, dtype=np.float64))
+    if not rising.size:
+        return LEAST_CAP
+    # What lies beyond a cap at the i-th return: the sum of the later ones, less as many times the i-th.
+    later = np.arange(rising.size - 1, -1, -1)
+    beyond = rising[::-1].cumsum()[::-1] - rising * (later + 1)
+    little = (1.0 - BROUGHT_KEPT) * np.abs(rising - above).sum()
+    cap = max(float(np.quantile(rising, RETURNS_KEPT)), float(rising[int(np.argmax(beyond <= little + 1e-12))]))
+    return _upwards(max(cap, above, LEAST_CAP))
+
+
+def _upwards(value: float) -> float:
+    """Three significant digits, upwards."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return float(f"{math.ceil(value / unit - 1e-9) * unit:.3g}")
 
 
 def checked_cap(cap: float) -> float:

@@ -98,6 +98,7 @@ class Journal:
             make_folder(self.folder)
         except OSError as error:
             raise unwritable(self.folder, error) from error
+        pa.array([0])  # loads pandas where that is installed, which takes a second: not while the first caller waits
         self._limits = Limits(durable, loss_window_s, segment_rows, segment_seconds, most_waiting)
         self._lock = threading.Lock()
         self._lanes: dict[tuple[Stream, pa.Schema], Lane] = {}
