@@ -18,7 +18,7 @@ from jumar.errors import OptionError
 from jumar.logs import seconds
 from jumar.loop.documents import FORMAT, STEPS, Day, LoopConfig, Step, StepName, checked
 from jumar.loop.facts import audit_step, join_step
-from jumar.loop.folders import Folders
+from jumar.loop.folders import LOOP, Folders
 from jumar.loop.judging import gates_step, learn_step
 from jumar.loop.rollout import canary_step, release_step, watch_step
 from jumar.loop.work import Work, production_of
@@ -26,7 +26,7 @@ from jumar.release import Gates, Registry, ReleaseError
 from jumar.release.registry.registry import GATES
 from jumar.version import VERSION
 
-LOOP, LOGGED = "loop", "decisions/date=????-??-??"
+LOGGED = "decisions/date=????-??-??"
 Told = Callable[[Step], None]
 
 

@@ -15,10 +15,11 @@ from jumar.files import replacing, unwritable
 from jumar.logs import audit, seconds
 from jumar.loop.documents import Step
 from jumar.loop.folders import COUNTED, in_lines, keep
-from jumar.loop.work import Work, production_rows
+from jumar.loop.work import Work, pc, production_rows
 from jumar.serve.join import join
 
 AUDIT = "audit.json"
+MOST_ACTIONS = 50
 FEW = 1_000  # decisions; fewer may be all alike, and that is no fault of the log
 HELD = "The day is neither learned from nor judged by, and nothing is opened or promoted."
 
@@ -64,8 +65,18 @@ def join_step(work: Work) -> Step:
         name="join",
         said=said,
         attention=gaps > 0,
-        figures=figures | late | {"counted": float(counted), "gaps": float(gaps)},
+        figures=figures | late | {"counted": float(counted), "gaps": float(gaps)} | _rates(work),
     )
+
+
+def _rates(work: Work) -> dict[str, float]:
+    """Mean reward of what production decided, as "reward", and how often it took each action, as "share:<action>"."""
+    table = pq.read_table(work.folders.counted(work.date), columns=["reward", "action"])
+    if not table.num_rows:
+        return {}
+    counted = sorted(table["action"].value_counts().to_pylist(), key=lambda one: -one["counts"])[:MOST_ACTIONS]
+    shares = {f"share:{one['values']}": one["counts"] / table.num_rows for one in counted}
+    return {"reward": float(pc.mean(table["reward"]).as_py())} | shares
 
 
 def _count(work: Work) -> int:

@@ -1,7 +1,7 @@
 """Where the loop keeps its days.
 
-In: the folder of a loop. Out: ``Folders``: paths, days as documents, days that may be learned from. Only this floor
-imports it.
+In: the folder of a loop. Out: ``Folders``: paths, days as documents, days that may be learned from. This floor and
+the board import it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from jumar.release.documents import ReleaseError
 from jumar.release.ledger import locked
 from jumar.serve.join import LOG
 
-DAY_FILE, COUNTED = "day.json", "counted.parquet"
+LOOP, DAY_FILE, COUNTED, LEARNED = "loop", "day.json", "counted.parquet", "learned"
+CANARY, WATCH = "canary.arrow", "watch.json"
 WAIT_S = 5.0
 Document = TypeVar("Document", bound=msgspec.Struct)
 

@@ -13,13 +13,13 @@ from jumar.errors import LogError
 from jumar.evaluate import Certificate
 from jumar.improvement import CERTIFICATE_FILE, improve
 from jumar.loop.documents import Step
-from jumar.loop.folders import read_document
+from jumar.loop.folders import LEARNED, read_document
 from jumar.loop.work import Work
 from jumar.release import Attempt, BusyError, NothingLeftError, ReleaseError
 from jumar.release.documents import YEAR
 from jumar.release.ledger import admit, spent
 
-LEARNED, WINDOW = "learned", "window"
+WINDOW = "window"
 REPLACED = "production was replaced"
 SEEN_SHARE = 0.5  # of units, about, that a policy was not fitted on
 

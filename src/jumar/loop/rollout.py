@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from jumar.evaluate.claims import Claim
 from jumar.loop.documents import Step
-from jumar.loop.folders import keep, read_document
+from jumar.loop.folders import CANARY, WATCH, keep, read_document
 from jumar.loop.work import Work, columns_of, pc
 from jumar.release import Attempt, RegistryRecord, ReleaseError
 from jumar.release.canary import begin, update
@@ -24,7 +24,6 @@ from jumar.release.canary_plan import CanaryMetric, CanaryPlan
 from jumar.release.canary_state import Canary
 from jumar.release.watch import Watch, WatchMetric, WatchPlan, begin_watch, update_watch
 
-CANARY, WATCH = "canary.arrow", "watch.json"
 KEPT = 0.995  # of the units whose sums are not cut in a canary
 
 
@@ -37,6 +36,9 @@ def canary_step(work: Work) -> Step:
     assert last is not None
     running = state.aliases.challenger == plan.challenger and state.salt == plan.salt
     figures = {"share": last.share, "exposed": float(last.exposed), "others": float(last.others)}
+    for one in last.metrics:
+        named = ("production", "change", "at_least", "at_most")
+        figures |= {f"{one.name}.{name}": getattr(one, name) for name in named}
     why = f"Canary: {' '.join(last.reasons)}"
     if last.decision == "rollback":
         if running:

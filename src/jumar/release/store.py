@@ -1,6 +1,6 @@
 """The files of a folder of gates: read with their hashes checked, written so that one replacement decides everything.
 
-In: a folder. Out: documents. Only ``challenger`` imports this module.
+In: a folder. Out: documents. ``challenger`` imports this module, and the board reads through it.
 
 The order of writes. Of all files only ``ledger.json`` changes, and it is replaced as a whole; everything else is
 written before that, under a name that the ledger does not know yet, and found through a hash that stands in the ledger.

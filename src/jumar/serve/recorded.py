@@ -21,9 +21,10 @@ import pyarrow as pa
 
 from jumar.errors import LogError, OptionError, PolicyError
 from jumar.logs import Log, read_for, scoring_batches
+from jumar.policy.exploration import Exploration
 from jumar.release.arms import places
 from jumar.release.registry.registry import Registry
-from jumar.serve.decider import AS_CERTIFIED, Decider, Exploration
+from jumar.serve.decider import AS_CERTIFIED, Decider
 from jumar.serve.journal import Journal
 from jumar.serve.journal.sink import MOMENT
 

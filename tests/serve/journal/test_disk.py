@@ -134,8 +134,9 @@ os._exit(0)
 
 def test_sealing_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from jumar.serve.journal import journal as module
+    from jumar.serve.journal import sealing
 
-    real = module.seal
+    real = sealing.seal
     monkeypatch.setattr(module, "seal", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
     with Journal(tmp_path, segment_rows=1) as journal:
         journal.append("decisions", decisions([0]), SCHEMA).result(30)

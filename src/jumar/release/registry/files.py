@@ -1,7 +1,8 @@
 """The files of a registry, in a folder or behind an fsspec address: read, listed, and created once, never replaced.
 
-In: a folder or URL. Out: ``Files``. Only this room imports this module. A folder needs nothing but the file system;
-everything else needs fsspec (extra ``remote``) and a file system that can create a file only if it is not there.
+In: a folder or URL. Out: ``Files``. Only this room and the board import this module. A folder needs nothing but the
+file system; everything else needs fsspec (extra ``remote``) and a file system that can create a file only if it is not
+there.
 """
 
 from __future__ import annotations
