@@ -116,7 +116,7 @@ class RegistryRecord(Record, frozen=True, kw_only=True):
         version: what the step is about: let in, widened, abandoned, or returned to.
         aliases: after the step.
         share: of units that the challenger serves; 0 without one.
-        salt: deals out the arms of the canary, see ``release.arms``; another for each, empty without one.
+        salt: deals out the arms of the canary, see ``release.arms``; never used twice, empty without one.
         certificate_sha256: of the certificate that ``version`` was let in on; empty for none.
         attempt: challenger of the ledger of gates that passed with this policy; empty for none.
         alpha: the error probability behind it; null where forced.
