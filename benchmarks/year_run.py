@@ -37,6 +37,7 @@ EXPLORATION = 0.2  # of the policies that are learned; the incumbent's is 0.3
 KEPT_DAYS = 40  # of logs on the disk
 INCUMBENT = 0.3
 WEEK = 7
+EAGER = 2  # days between two releases of the control, and days that it learns from
 BESIDE = ("decision_id", "unit", "time")
 
 
@@ -176,7 +177,7 @@ class Run:
         self.clock += datetime.timedelta(days=1, seconds=2)
         looped = time.process_time()
         found = self.loop.run(date, told=self._timed())
-        if self.control and day % WEEK == WEEK - 1 and day > WEEK:
+        if self.control and day % EAGER == EAGER - 1:
             self._let_in(date)
         looped = time.process_time() - looped
         news = self.registry.history()[known:]
@@ -296,7 +297,7 @@ class Run:
         """The control: what a team does that releases whatever looked better on the log it was learned from."""
         folders, config = self.loop.folders, self.loop.config
         production = self.registry.state().aliases.production or config.incumbent
-        days = [one.date for one in folders.days() if one.production == production][-config.window :]
+        days = [one.date for one in folders.days() if one.production == production][-EAGER:]
         window = folders.window(days, self.root / "window")
         found = jumar.improve(read_log(window), confidence=0.5, exploration=EXPLORATION)
         if found.policy is None or found.policy.name == production:
