@@ -34,15 +34,15 @@ class Story:
     before: list[Path]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def short_fits() -> Iterator[None]:
-    """So many updates are enough for two contexts."""
+    """So many updates are enough for two contexts; whatever comes after this folder fits as users do."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "FitConfig", lambda **given: FitConfig(**given | {"updates": 120, "evaluations": 4}))
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def story(tmp_path_factory: pytest.TempPathFactory, short_fits: None) -> Story:
     root = tmp_path_factory.mktemp("town")
     town, days, before = Town(root), [], []

@@ -77,6 +77,17 @@ def test_a_flipped_bit_never_goes_unnoticed(data: st.DataObject, pieces: list[by
         assert (found.torn > 0) == (hit == 2)
 
 
+def test_no_single_bit_of_a_message_costs_another_batch(pieces: list[bytes]) -> None:
+    """Every bit of the second batch's metadata: what it says of its length must not swallow the third."""
+    start = len(pieces[0]) + len(pieces[1])
+    length = int.from_bytes(pieces[2][4:8], "little") + 8
+    for place in range(start, start + length):
+        for bit in range(8):
+            whole = bytearray(b"".join(pieces))
+            whole[place] ^= 1 << bit
+            assert scan(bytes(whole)).batches in (BATCHES, [BATCHES[0], *BATCHES[2:]])
+
+
 @settings(max_examples=100, deadline=None)
 @given(junk=st.binary(max_size=200), place=st.integers(0, 3))
 def test_junk_between_batches_is_damage_and_costs_no_row(junk: bytes, place: int, pieces: list[bytes]) -> None:

@@ -117,7 +117,8 @@ def _batch_at(header: bytes, buffer: pa.Buffer, data: bytes, position: int) -> t
         reader = pa.ipc.open_stream(header + data[position:end])
         batch, told = reader.read_next_batch_with_custom_metadata()
         batch.validate(full=True)
-        whole = told is not None and int(told[_CHECKSUM]) == _checksum(batch)
+        body = pa.ipc.read_message(batch.serialize()).body.size  # a longer one would swallow the next message
+        whole = told is not None and int(told[_CHECKSUM]) == _checksum(batch) and message.body.size == body
     except _ERRORS:
         return None
     return (batch, end) if whole else None
