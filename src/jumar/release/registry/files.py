@@ -7,6 +7,7 @@ there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -140,8 +141,9 @@ class LocalFiles:
         old = time.time() - _STALE_S
         try:
             for entry in os.scandir(folder):
-                if _HALF.fullmatch(entry.name) and entry.is_file() and entry.stat().st_mtime < old:
-                    Path(entry).unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # another writer has just put it in place
+                    if _HALF.fullmatch(entry.name) and entry.is_file() and entry.stat().st_mtime < old:
+                        Path(entry).unlink()
         except OSError as error:
             raise unwritable(folder, error) from error
 
