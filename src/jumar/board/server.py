@@ -15,8 +15,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -27,6 +26,7 @@ from jumar.board.page import render, security
 from jumar.board.reading import Reader
 from jumar.board.view import Board
 from jumar.errors import OptionError
+from jumar.serve.orderly import SIGNALS, OrderlyServer
 
 Scope: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
@@ -35,7 +35,6 @@ Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 JSON, TEXT, HTML = b"application/json", b"text/plain; charset=utf-8", b"text/html; charset=utf-8"
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 FRESH_S = 2.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def _now() -> datetime.datetime:
@@ -153,9 +152,9 @@ def serve(reader: Reader, host: str, port: int, every: int, tell: Callable[[str]
     where, taken = listener.getsockname()[:2]
     tell(f"The board of {reader.url} is on http://{f'[{where}]' if ':' in where else where}:{taken}; Ctrl-C ends it")
     main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in _SIGNALS} if main else {}
+    before = {number: signal.getsignal(number) for number in SIGNALS} if main else {}
     try:
-        asyncio.run(_Server(config).serve([listener]))
+        asyncio.run(OrderlyServer(config).serve([listener]))
     finally:
         listener.close()
         for number, handler in before.items():
@@ -179,19 +178,6 @@ def _listen(host: str, port: int) -> socket.socket:
         told = f"Nothing can listen on {host}:{port} ({error})"
         raise OptionError(told, remedy="Choose another --port, or end what listens there.") from error
     return listener
-
-
-class _Server(uvicorn.Server):
-    """A server that a signal ends in order, and whose signal is then done with."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Listen to signals for as long as the loop runs."""
-        if threading.current_thread() is threading.main_thread():
-            loop = asyncio.get_running_loop()
-            for number in _SIGNALS:
-                loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
 
 
 def _host(given: bytes) -> str:

@@ -21,8 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -45,10 +45,10 @@ from jumar.serve.desk import Desk, Serving
 from jumar.serve.journal import Journal, recover
 from jumar.serve.messages import Health
 from jumar.serve.metrics import Metrics
+from jumar.serve.orderly import SIGNALS, OrderlyServer
 from jumar.serve.watching import Watcher, warm
 
 _ARRIVAL_S, _MOST_HEADER_BYTES, _MOST_CONNECTIONS, _TAKEN_S = 10.0, 65_536, 4_096, 2.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _WORKER = "from jumar.serve.server import work; work()"
 
 
@@ -210,7 +210,7 @@ def _run(
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in _SIGNALS} if main else {}
+    before = {number: signal.getsignal(number) for number in SIGNALS} if main else {}
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_serve(settings, config, listener, folder, slot, decider))
@@ -268,7 +268,7 @@ async def _serve(
 
     tasks = [asyncio.create_task(watcher.run()), asyncio.create_task(leave())]
     try:
-        await _Server(config).serve([listener])
+        await OrderlyServer(config).serve([listener])
     finally:
         for task in tasks:
             task.cancel()
@@ -289,19 +289,6 @@ def _counts(settings: Settings, slot: int) -> DayCounts | None:
     today = datetime.datetime.now(datetime.UTC).date()
     counts.restore(today, decided_today(Path(settings.log), today))
     return counts
-
-
-class _Server(uvicorn.Server):
-    """A server that a signal ends in order, and whose signal is then done with."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Listen to signals for as long as the loop runs, so that one that comes late does not tear the log down."""
-        if threading.current_thread() is threading.main_thread():
-            loop = asyncio.get_running_loop()
-            for number in _SIGNALS:
-                loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
 
 
 class Connection(HttpToolsProtocol):
@@ -356,7 +343,7 @@ def _supervise(settings: Settings, listener: socket.socket, folder: str, tell: C
     def end(number: int, frame: FrameType | None) -> None:
         ending.append(number)
 
-    before = {number: signal.signal(number, end) for number in _SIGNALS}
+    before = {number: signal.signal(number, end) for number in SIGNALS}
     workers: dict[int, subprocess.Popen[bytes]] = {}
     started: dict[int, float] = {}
     try:
