@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from executioner import Executioner, KilledError
 from jumar.loop import Day, Step, facts, judging
 from jumar.loop.documents import StepName
 from jumar.release import Gates, Registry, challenger
@@ -21,43 +20,6 @@ from .town import Town, date_of
 
 MakeTown = Callable[[int], Town]
 SEALS = ("token", "previous_sha256", "record_sha256")
-CALLS = ("replace", "rename", "link", "fsync", "unlink", "remove", "mkdir", "rmdir", "chmod")
-
-
-class KilledError(BaseException):
-    """No process is left that could handle this."""
-
-
-class Executioner:
-    """Counts the calls that change the disk and fails the n-th of them and all that follow."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, at: int) -> None:
-        self.at, self.calls = at, 0
-        for name in CALLS:
-            patch.setattr(os, name, self._watched(getattr(os, name)))
-        patch.setattr(Path, "write_bytes", self._halved(Path.write_bytes))
-
-    def _dies(self) -> bool:
-        self.calls += 1
-        return self.calls >= self.at
-
-    def _watched(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def watched(*given: Any, **named: Any) -> Any:
-            if self._dies():
-                raise KilledError
-            return call(*given, **named)
-
-        return watched
-
-    def _halved(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def halved(path: Path, data: bytes) -> Any:
-            if self._dies():
-                if self.calls == self.at:
-                    call(path, data[: len(data) // 2])
-                raise KilledError
-            return call(path, data)
-
-        return halved
 
 
 @pytest.fixture(autouse=True)

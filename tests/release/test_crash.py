@@ -19,49 +19,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from executioner import Executioner, KilledError
 from jumar.release import Gates, ReleaseError, challenger
 
 from .conftest import DAY, MONDAY, Later, snapshot
 
 CLOCK = MONDAY + 40 * DAY
-CALLS = ("replace", "rename", "fsync", "unlink", "remove", "mkdir", "rmdir", "chmod")
 Act = Callable[[Gates], object]
-
-
-class KilledError(BaseException):
-    """No process is left that could handle this."""
-
-
-class Executioner:
-    """Counts the calls that change the disk and fails the n-th of them and all that follow."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, at: int) -> None:
-        self.at, self.calls = at, 0
-        for name in CALLS:
-            patch.setattr(os, name, self._watched(getattr(os, name)))
-        patch.setattr(Path, "write_bytes", self._halved(Path.write_bytes))
-
-    def _dies(self) -> bool:
-        self.calls += 1
-        return self.calls >= self.at
-
-    def _watched(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def watched(*given: Any, **named: Any) -> Any:
-            if self._dies():
-                raise KilledError
-            return call(*given, **named)
-
-        return watched
-
-    def _halved(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def halved(path: Path, data: bytes) -> Any:
-            if self._dies():
-                if self.calls == self.at:
-                    call(path, data[: len(data) // 2])
-                raise KilledError
-            return call(path, data)
-
-        return halved
 
 
 def gates_at(folder: Path) -> Gates:

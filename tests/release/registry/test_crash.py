@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from executioner import CALLS, Executioner, KilledError
 from jumar.release import OvertakenError, Registry
 
-from ..test_crash import CALLS, Executioner, KilledError
 from .conftest import MakeRun
 
 Act = Callable[[Registry], object]
