@@ -25,6 +25,7 @@ from jumar.serve.messages import DecideRequest, Decision, RewardRequest, new_id
 from jumar.serve.metrics import Metrics
 
 _MOST_IN_FLIGHT = 2  # batches: one is written while the next is scored; more would only be smaller
+_APART_S = 0.004  # of two batches: much of what one costs is the same for one row and for twenty
 
 
 class BusyError(Exception):
@@ -126,6 +127,7 @@ class Desk:
         self._rewards: tuple[list[RewardRequest], list[tuple[_Ticket, int]]] = ([], [])
         self._scheduled = self._rewards_scheduled = False
         self._in_flight = 0
+        self._scored = 0.0
 
     async def decide(self, requests: Sequence[DecideRequest]) -> list[Decision]:
         """Decide, log, and only then answer.
@@ -188,10 +190,12 @@ class Desk:
         """Score what waits as soon as the loop has read what is there, unless the log is busy with earlier batches."""
         if self._pending and not self._scheduled and self._in_flight < _MOST_IN_FLIGHT:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._score)
+            loop = asyncio.get_running_loop()
+            loop.call_at(max(self._scored + _APART_S, loop.time()), self._score)
 
     def _score(self) -> None:
         self._scheduled = False
+        self._scored = asyncio.get_running_loop().time()
         pending, self._pending = self._pending, {}
         for decider, rows in pending.items():
             for start in range(0, len(rows.ids), self._most_rows):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import errno
+import gc
 import logging
 import os
 import signal
@@ -49,6 +50,7 @@ from jumar.serve.orderly import SIGNALS, OrderlyServer
 from jumar.serve.watching import Watcher, warm
 
 _ARRIVAL_S, _MOST_HEADER_BYTES, _MOST_CONNECTIONS, _TAKEN_S = 10.0, 65_536, 4_096, 2.0
+_TURN_S = 0.0005  # of a thread that has Python to itself
 _WORKER = "from jumar.serve.server import work; work()"
 
 
@@ -258,6 +260,7 @@ async def _serve(
     app = App(desk, metrics, health, [token.encode() for token in settings.tokens], limits)
     config.app = app
     watcher.apply(watcher.look())
+    _settle()
     metrics.set("jumar_workers", 1)
 
     async def leave() -> None:
@@ -278,6 +281,17 @@ async def _serve(
             async with asyncio.timeout(settings.grace_s):
                 await desk.drained()
         await asyncio.to_thread(journal.close)
+
+
+def _settle() -> None:
+    """Set this process up for short waits.
+
+    What was loaded so far stays for good, so the garbage collection need not walk through it again and again, which
+    takes some 25 ms; and the thread that writes the log need not wait 5 ms for its turn.
+    """
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_TURN_S)
 
 
 def _counts(settings: Settings, slot: int) -> DayCounts | None:

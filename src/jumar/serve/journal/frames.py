@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import zlib
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -67,6 +69,17 @@ class Scan:
     def rows(self) -> int:
         """Rows in whole batches."""
         return sum(batch.num_rows for batch in self.batches)
+
+
+def whole_batches(data: bytes) -> Iterator[pa.RecordBatch]:
+    """The batches of a segment up to the first that is not whole: many times as fast as ``scan`` where none is."""
+    with suppress(*_ERRORS):
+        reader = pa.ipc.open_stream(data)
+        while True:
+            batch, told = reader.read_next_batch_with_custom_metadata()
+            if told is None or int(told[_CHECKSUM]) != _checksum(batch):
+                return
+            yield batch
 
 
 def scan(data: bytes) -> Scan:

@@ -16,6 +16,7 @@ import os
 import re
 import secrets
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +25,7 @@ import pyarrow as pa
 from jumar.errors import JumarError, OptionError
 from jumar.files import sync_folder, unwritable
 from jumar.records import Record
-from jumar.serve.journal.frames import scan
+from jumar.serve.journal.frames import scan, whole_batches
 from jumar.serve.journal.groups import Waiting
 from jumar.serve.journal.lane import Lane, Limits
 from jumar.serve.journal.sealing import seal
@@ -32,6 +33,7 @@ from jumar.serve.journal.segment import Segment, make_folder
 from jumar.serve.journal.sink import STREAMS, Columns, JournalError, Stream, checked_schema
 
 _MOST_LANES = 8  # schemas that one stream has open at a time
+_SEALED_AT_ONCE, _SEALING_RESTS_S = 16, 0.005  # batches that are read for sealing, and the rest after so many
 
 
 class JournalCounts(Record, frozen=True, kw_only=True):
@@ -214,10 +216,17 @@ class Journal:
 
     def _try_to_seal(self, segment: Segment) -> None:
         try:
-            found = scan(segment.path.read_bytes()[: segment.size])
-            if found.rows != segment.rows:
+            data = segment.path.read_bytes()[: segment.size]
+            batches = []
+            for place, batch in enumerate(whole_batches(data)):
+                batches.append(batch)
+                if place % _SEALED_AT_ONCE == 0 and not self._closed:
+                    time.sleep(_SEALING_RESTS_S)  # those who wait for a reply go first
+            if sum(batch.num_rows for batch in batches) != segment.rows:
+                batches = scan(data).batches
+            if sum(batch.num_rows for batch in batches) != segment.rows:
                 raise JournalError("A segment lost rows while it was open", remedy="Run recover.")
-            seal(self.folder, segment.name, found.batches)
+            seal(self.folder, segment.name, batches)
             segment.path.unlink()
             sync_folder(segment.path.parent)
         except (OSError, JumarError):
