@@ -3,7 +3,7 @@
 Every day some 20,000 decisions are made, logged, joined with their rewards, audited and judged; what is learned is let
 in by gate and canary, and watched. Prints the months, and figures beside their targets; `--out` keeps days and releases
 as CSV, everything as JSON, and a plot. `--days 30 --rows 4000` is a quick look; `--seeds 0 1 2` runs several years,
-`--jobs` at once; `--control` lets in whatever looked better, without a gate, which must let worse policies in.
+`--jobs` at once; `--control` lets in whatever was learned last, without a gate, which must let worse policies in.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=20_000, help="decisions a day, about")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--jobs", type=int, default=1, help="years at once")
-    parser.add_argument("--control", action="store_true", help="let in whatever looked better, without a gate")
+    parser.add_argument("--control", action="store_true", help="let in whatever was learned last, without a gate")
     parser.add_argument("--out", type=Path, help="folder for CSV, JSON and the plot")
     parser.add_argument("--verbose", action="store_true", help="what each step of each day said")
     return parser.parse_args(words)

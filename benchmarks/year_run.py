@@ -21,9 +21,11 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-import jumar
+from jumar.fitting import candidates_of, learn, policy_at
+from jumar.learn.prepare import prepare
 from jumar.logs import read_log
 from jumar.loop import Day, Loop, LoopConfig, Step
+from jumar.policy.path import exploration_floor
 from jumar.release import Registry, RegistryRecord
 from jumar.release.canary_plan import Stage
 from jumar.serve.journal import Journal
@@ -135,7 +137,7 @@ class Run:
         rows: decisions a day, about.
         seed: of the year.
         turn: the day on which people turn.
-        control: let in whatever was learned last and looks better, without a gate.
+        control: let in whatever was learned last, without a gate.
     """
 
     def __init__(self, rows: int, seed: int, turn: int, *, control: bool) -> None:
@@ -294,18 +296,20 @@ class Run:
             )
 
     def _let_in(self, date: datetime.date) -> None:
-        """The control: what a team does that releases whatever looked better on the log it was learned from."""
+        """The control: what a team does that releases whatever it learned last, as far as the path goes."""
         folders, config = self.loop.folders, self.loop.config
         production = self.registry.state().aliases.production or config.incumbent
         days = [one.date for one in folders.days() if one.production == production][-EAGER:]
         window = folders.window(days, self.root / "window")
-        found = jumar.improve(read_log(window), confidence=0.5, exploration=EXPLORATION)
-        if found.policy is None or found.policy.name == production:
-            return
-        found.save(self.root / "learned")
+        log = read_log(window)
+        prepared = prepare(log, self.year.seed)
+        minimum = exploration_floor(len(log.schema.actions), prepared.propensities, EXPLORATION)
+        learned = learn(log, prepared, self.year.seed, 1, "one-step", 0.5, prepared.rows, minimum, lambda share: None)
+        path = candidates_of(log, learned, prepared, minimum, 10, 0.0, None)
+        policy_at(log, prepared, path, len(path.models) - 1).save(self.root / "learned")
         version = self.registry.register(self.root / "learned").version
         if version != production:
-            self.registry.promote(version, why="it looked better", forced=True)
+            self.registry.promote(version, why="it was learned last", forced=True)
         shutil.rmtree(self.root / "learned")
 
     def _tidy(self, date: datetime.date) -> None:

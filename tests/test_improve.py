@@ -98,6 +98,8 @@ def test_the_certificate_the_manifest_and_the_policy_belong_together(certified: 
     assert hashlib.sha256((run_folder / "manifest.json").read_bytes()).hexdigest() == certificate["manifest_sha256"]
     graph = hashlib.sha256((run_folder / "policy" / "policy.onnx").read_bytes()).hexdigest()
     assert certificate["policy_sha256"] == graph
+    card = hashlib.sha256((run_folder / "policy" / "policy.json").read_bytes()).hexdigest()
+    assert certificate["card_sha256"] == card
     assert graph in [one["policy_sha256"] for one in manifest["candidates"]]
     assert certified.plan is not None
     assert certified.plan.sha256() == certificate["manifest_sha256"]

@@ -1,7 +1,7 @@
 """Fitting what one attempt needs: the learner's networks, points of the path, and another outcome to sort by.
 
-In: a ``Log``, prepared rows, what the user chose. Out: a fitted learner, ``Candidates``, predictions. The main job
-orders these steps.
+In: a ``Log``, prepared rows, what the user chose. Out: a fitted learner, ``Candidates``, artifacts, predictions.
+The main job orders these steps.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from jumar.learn.loop import Batch, Chunks, Progress, part_of
 from jumar.learn.outcome import fit_outcome
 from jumar.learn.prepare import Prepared
 from jumar.learn.transitions import look_ahead
-from jumar.logs import Log
+from jumar.logs import Log, Timeline
+from jumar.logs.split import PARTS
+from jumar.policy.artifact import FORMAT, Policy, PolicyCard
 from jumar.policy.candidates import Aim, Candidates, build_candidates
+from jumar.version import VERSION
 
 Learner = Literal["one-step", "direct", "cloning", "double-dqn", "qr-dqn", "cql", "iql", "bcq", "crr", "sac-n"]
 LEARNERS: tuple[str, ...] = get_args(Learner)
@@ -135,6 +138,28 @@ def candidates_of(
     most = min(PATH_ROWS if aim is None else PRICED_ROWS, PATH_NUMBERS // learned.actions)
     some = {name: column[:most] for name, column in rows.items()}
     return build_candidates(learned, some, [minimum] * learned.actions, count, pessimism, aim, near=near)
+
+
+def policy_at(log: Log, prepared: Prepared, path: Candidates, place: int, timeline: Timeline | None = None) -> Policy:
+    """One point of the path as an artifact."""
+    card = PolicyCard(
+        format=FORMAT,
+        actions=list(log.schema.actions),
+        log_schema=log.schema,
+        features=path.spec,
+        temperature=path.temperatures[place],
+        advantage_scale=path.scale,
+        pessimism=path.pessimism,
+        minimum=list(path.minimum),
+        train_rows=prepared.rows,
+        train_units_below=PARTS["gate"][0],
+        model_sha256=path.hashes[place],
+        jumar_version=VERSION,
+        price=path.prices[place],
+        costs=list(path.costs),
+        timeline=timeline,
+    )
+    return Policy(card, path.models[place])
 
 
 def unfitted(log: Log, prepared: Prepared) -> Columns:

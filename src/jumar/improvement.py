@@ -46,17 +46,25 @@ from jumar.evaluate.judging import Scored, run_gate, score_validation
 from jumar.evaluate.reasons import explore
 from jumar.evaluate.statement import certificate_of, refusal_before_gate
 from jumar.files import check_free, replacing_folder
-from jumar.fitting import AHEAD, LEARNERS, Learner, candidates_of, learn, outcome_column, priced_rows, ranking_by
+from jumar.fitting import (
+    AHEAD,
+    LEARNERS,
+    Learner,
+    candidates_of,
+    learn,
+    outcome_column,
+    policy_at,
+    priced_rows,
+    ranking_by,
+)
 from jumar.learn.learned import Learned
 from jumar.learn.prepare import Prepared, prepare
 from jumar.logs import Log, Timeline, asked_timeline, audit
-from jumar.logs.split import PARTS
-from jumar.policy import Policy, PolicyCard, load_policy
-from jumar.policy.artifact import FORMAT, pretty
+from jumar.policy import Policy, load_policy
+from jumar.policy.artifact import pretty
 from jumar.policy.candidates import Candidates
 from jumar.policy.path import exploration_floor
 from jumar.report import write as write_report
-from jumar.version import VERSION
 
 CERTIFICATE_FILE = "certificate.json"
 RESULT_NAMES = (CERTIFICATE_FILE, "manifest.json", "metrics.jsonl", "policy", "report.html")
@@ -216,7 +224,7 @@ def improve(
         result = run_gate(log, field, plan, lambda rows: tell(rows / max(gate_rows, 1))).result()
     notes = [*([counting.note] if counting.note else []), *(horizon.sentences if horizon else [])]
     policy = None if result.released is None else _policy(log, prepared, field, result.released, timeline)
-    certificate = certificate_of(log, plan, result, policy and policy.card.model_sha256, notes)
+    certificate = certificate_of(log, plan, result, policy, notes)
     summary = _summary(log, certificate, findings, clock, result, clone)
     changes: dict[str, Any] = {}
     if timeline is None:  # cost against the value of the decision itself, which is not what a discount is about
@@ -335,25 +343,7 @@ def _policy(log: Log, prepared: Prepared, field: Contestants, k: int, timeline: 
     other = field.policy(k)
     if other is not None:
         return other
-    path, place = field.path, field.order[k]
-    card = PolicyCard(
-        format=FORMAT,
-        actions=list(log.schema.actions),
-        log_schema=log.schema,
-        features=path.spec,
-        temperature=path.temperatures[place],
-        advantage_scale=path.scale,
-        pessimism=path.pessimism,
-        minimum=list(path.minimum),
-        train_rows=prepared.rows,
-        train_units_below=PARTS["gate"][0],
-        model_sha256=path.hashes[place],
-        jumar_version=VERSION,
-        price=path.prices[place],
-        costs=list(path.costs),
-        timeline=timeline,
-    )
-    return Policy(card, path.models[place])
+    return policy_at(log, prepared, field.path, field.order[k], timeline)
 
 
 def _metrics(learned: Learned) -> list[dict[str, float | str]]:

@@ -140,7 +140,8 @@ class Certificate(Record, frozen=True, kw_only=True):
     first decisions, of which no more than ``return_cap`` counts. Relative figures are fractions of ``production_value``
     (None where that is not positive). ``claims`` holds all that was tested, the paired gain first, ``guardrails`` those
     of them on other metrics. ``evidence`` says what counted as one piece of evidence, ``pieces`` how many there were,
-    ``boosted`` that most of the capital was bet by the booster.
+    ``boosted`` that most of the capital was bet by the booster. ``policy_sha256`` and ``card_sha256`` are hashes of the
+    ``policy.onnx`` and the ``policy.json`` that it speaks of; certificates of early versions name only the first.
     """
 
     verdict: Literal["certified", "refused", "conditional"]
@@ -172,6 +173,7 @@ class Certificate(Record, frozen=True, kw_only=True):
     reward_high: float = 1.0
     manifest_sha256: str = ""
     policy_sha256: str | None = None
+    card_sha256: str | None = None
     jumar_version: str = ""
 
 

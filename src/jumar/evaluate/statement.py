@@ -12,6 +12,7 @@ from jumar.evaluate.claims import Claim
 from jumar.evaluate.gate import GateResult
 from jumar.evaluate.plan import GatePlan
 from jumar.logs import Log, Metric
+from jumar.policy.artifact import Policy
 from jumar.version import VERSION
 
 FRESH = "Every decision was randomised afresh, with the logged probability, given what was known at that moment."
@@ -53,7 +54,7 @@ ONCE = "The rows of the gate were used for this one attempt and chose nothing be
 
 
 def certificate_of(
-    log: Log, plan: GatePlan, result: GateResult, policy_sha256: str | None, notes: Sequence[str] = ()
+    log: Log, plan: GatePlan, result: GateResult, policy: Policy | None, notes: Sequence[str] = ()
 ) -> Certificate:
     """Put a gate's result into words and figures, in units of the reward.
 
@@ -61,7 +62,7 @@ def certificate_of(
         log: what was judged on.
         plan: frozen before.
         result: what the gate says.
-        policy_sha256: hash of the released graph.
+        policy: what is released.
         notes: what to know about how evidence was counted, and what was found on timelines.
     """
     released = None if result.released is None else result.walk[result.released]
@@ -96,7 +97,8 @@ def certificate_of(
         reward_low=log.schema.reward_low,
         reward_high=log.schema.reward_high,
         manifest_sha256=plan.sha256(),
-        policy_sha256=policy_sha256,
+        policy_sha256=policy and policy.card.model_sha256,
+        card_sha256=policy and policy.card_file_sha256,
         jumar_version=VERSION,
     )
 

@@ -188,6 +188,11 @@ class Policy:
             }
         )
 
+    @property
+    def card_file_sha256(self) -> str:
+        """Hash of ``policy.json`` as ``save`` writes it."""
+        return hashlib.sha256(sealed(self.card)).hexdigest()
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``policy.onnx`` and ``policy.json``; the card last, so that a folder with a card is complete."""
         place = Path(folder)

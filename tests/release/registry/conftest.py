@@ -14,13 +14,14 @@ import pytest
 from jumar.policy import load_policy
 from jumar.policy.artifact import CARD_FILE, sealed
 from jumar.release import Registry
+from jumar.release.documents import sha256
 
 MakeRun = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
 def make_run(run: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
-    """Result folder number k; all of them differ in their card and share graph and certificate."""
+    """Result folder number k; all of them differ in their card and share graph and verdict."""
     place = tmp_path_factory.mktemp("runs")
     card = load_policy(run).card
 
@@ -29,9 +30,9 @@ def make_run(run: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeRun:
         shutil.copytree(run, folder)
         changed = msgspec.structs.replace(card, train_rows=card.train_rows + number)
         (folder / "policy" / CARD_FILE).write_bytes(sealed(changed))
-        if certificate:
-            path = folder / "certificate.json"
-            path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | certificate))
+        path = folder / "certificate.json"
+        about = {"card_sha256": sha256(sealed(changed))} | certificate
+        path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | about))
         return folder
 
     return make

@@ -126,6 +126,8 @@ def test_a_certificate_that_comes_later_counts(book: Registry, make_run: MakeRun
 def test_a_certificate_of_another_policy(book: Registry, make_run: MakeRun) -> None:
     with pytest.raises(ReleaseError, match="speaks of another policy"):
         book.register(make_run(1, policy_sha256="0" * 64))
+    with pytest.raises(ReleaseError, match="speaks of another policy"):
+        book.register(make_run(1, card_sha256="0" * 64))
     with pytest.raises(ReleaseError, match=r"manifest\.json' is not the plan"):
         book.register(make_run(1, manifest_sha256="0" * 64))
     without = make_run(1)

@@ -58,7 +58,7 @@ class Versions:
         held = _read_folder(folder)
         policy, card = sha256(held[MODEL_FILE]), sha256(held[CARD_FILE])
         version = name_for(policy, card)
-        _check_certificate(held, policy, str(folder))
+        _check_certificate(held, policy, card, str(folder))
         if self._files.read(_path(version, VERSION_FILE)) is not None:
             return self._certified_too(self.version(version), held)
         stored = {self._store(version, name, data): sha256(data) for name, data in held.items()}
@@ -195,12 +195,12 @@ def _read_folder(folder: str | os.PathLike[str]) -> dict[str, bytes]:
     return held | {path.name: path.read_bytes() for path in beside if path.is_file()}
 
 
-def _check_certificate(held: dict[str, bytes], policy_sha256: str, folder: str) -> None:
+def _check_certificate(held: dict[str, bytes], policy_sha256: str, card_sha256: str, folder: str) -> None:
     """Refuses a certificate that speaks of another policy, or of another plan than the one beside it."""
     if CERTIFICATE not in held:
         return
     certificate = decoded(held[CERTIFICATE], Certificate, f"{folder}/{CERTIFICATE}")
-    if certificate.policy_sha256 != policy_sha256:
+    if (certificate.policy_sha256, certificate.card_sha256 or card_sha256) != (policy_sha256, card_sha256):
         raise ReleaseError(
             f"'{folder}/{CERTIFICATE}' speaks of another policy than the one beside it",
             remedy="Register a result folder as 'jumar improve' wrote it.",
