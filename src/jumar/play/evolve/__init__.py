@@ -1,0 +1,4 @@
+"""Breeding: NEAT, HyperNEAT, and the hill-climber of the story.
+
+In: settings, seeds, fitness. Out: genomes. Nothing here knows the game.
+"""
