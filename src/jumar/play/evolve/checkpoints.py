@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,7 @@ def _put(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
         raise PlayError(f"The checkpoint cannot be written ({error.strerror})", where=str(path),
                         remedy="Free some room, or name another folder.") from error  # fmt: skip

@@ -122,6 +122,9 @@ def run(layers: Sequence[tuple[Any, Any]], inputs: Any) -> jax.Array:
 
 def grid(width: int, height: int, *more: float) -> Floats:
     """[width · height, 2 + more] points of a grid over [−1, 1]², row by row, each with the same further coordinates."""
-    across, down = np.linspace(-1, 1, width) if width > 1 else [0.0], np.linspace(-1, 1, height) if height > 1 else [0.0]
+    across, down = (
+        np.linspace(-1, 1, width) if width > 1 else [0.0],
+        np.linspace(-1, 1, height) if height > 1 else [0.0],
+    )
     points = np.array([(x, y) for y in down for x in across], np.float64)
     return np.concatenate([points, np.tile(more, (len(points), 1))], axis=1) if more else points

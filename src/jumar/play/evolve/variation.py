@@ -63,7 +63,9 @@ def _moved(values: Floats, rates: Rates, rng: np.random.Generator) -> Floats:
     """Some of the values moved, some drawn anew."""
     chance = rng.random(len(values))
     fresh, move = rng.normal(0.0, rates.spread, len(values)), rng.normal(0.0, rates.power, len(values))
-    new = np.where(chance < rates.weight * rates.replaced, fresh, np.where(chance < rates.weight, values + move, values))
+    new = np.where(
+        chance < rates.weight * rates.replaced, fresh, np.where(chance < rates.weight, values + move, values)
+    )
     return np.clip(new, -rates.most, rates.most)
 
 
