@@ -1,7 +1,7 @@
 """How many evaluations does NEAT take on the standards, and where does painting weights beat listing them?
 
-XOR and two poles on a cart over some seeds, beside neat-python, if that is installed, whose genomes run in the very same
-programs; then the larger of two boxes: HyperNEAT beside the same NEAT with every link in the genome.
+XOR and two poles on a cart over some seeds, beside neat-python, if that is installed, whose genomes run in the very
+same programs; then the larger of two boxes: HyperNEAT beside the same NEAT with every link in the genome.
 
     python benchmarks/neat_standards.py                 # 20 seeds
     python benchmarks/neat_standards.py --seeds 3 --tasks xor
@@ -221,11 +221,10 @@ def main() -> int:
             rows.append(Row("    neat-python", "is not installed"))
         rows.append(Row("    seconds, theirs", f"{middle - begun:.0f}, {time.perf_counter() - middle:.0f}"))
     if "boxes" in given.tasks:
-        for told_as, painted in (("painted: HyperNEAT", True), ("listed: NEAT, 14,641 links", False)):
+        for how, painted in (("painted: HyperNEAT", True), ("listed: NEAT, 14,641 links", False)):
             found = np.array([find_boxes(painted, seed, BOX_GENERATIONS) for seed in range(given.box_seeds)])
-            rows.append(
-                Row(f"boxes, {told_as}: cells off", f"{found[:, 0].mean():.2f}, new ones {found[:, 1].mean():.2f}")
-            )
+            off, new = found.mean(axis=0)
+            rows.append(Row(f"boxes, {how}: cells off", f"{off:.2f}, new ones {new:.2f}"))
     return print_table(rows)
 
 

@@ -1,10 +1,10 @@
 """Tasks on which neuroevolution is compared: XOR, two poles on a cart, and finding the larger of two boxes.
 
-In: a stack of networks. Out: fitness, and which of them solve the task. All networks of a generation run in one program,
-whoever bred them; ``neat_standards.py`` breeds.
+In: a stack of networks. Out: fitness, and which of them solve the task. All networks of a generation run in one
+program, whoever bred them; ``neat_standards.py`` breeds.
 
-Two poles: Wieland, "Evolving Neural Network Controllers for Unstable Systems", IJCNN 1991, with the constants that Gomez
-and Miikkulainen, "Solving Non-Markovian Control Tasks with Neuroevolution", IJCAI 1999, use. Boxes: Stanley, D'Ambrosio
+Two poles: Wieland, "Evolving Neural Network Controllers for Unstable Systems", IJCNN 1991, with the constants that
+Gomez and Miikkulainen, "Solving Non-Markovian Control Tasks with Neuroevolution", IJCAI 1999, use. Boxes: Stanley, D'Ambrosio
 and Gauci, Artificial Life 15(2), 2009.
 """
 

@@ -1,0 +1,1 @@
+"""Capture the flag, learned by evolution."""

@@ -1,9 +1,10 @@
 """Genomes: networks as lists of nodes and links whose numbers tell where each came from.
 
-In: how many inputs and outputs, and what nodes may compute. Out: ``Genome``, the book of innovations that all genomes of
-one evolution share, and the least genome to begin with. ``variation`` changes genomes, ``networks`` runs them.
+In: how many inputs and outputs, and what nodes may compute. Out: ``Genome``, the book of innovations that all genomes
+of one evolution share, and the least genome to begin with. ``variation`` changes genomes, ``networks`` runs them.
 
-Stanley and Miikkulainen, "Evolving Neural Networks through Augmenting Topologies", Evolutionary Computation 10(2), 2002.
+Stanley and Miikkulainen, "Evolving Neural Networks through Augmenting Topologies", Evolutionary Computation 10(2),
+2002.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Shape:
     def __post_init__(self) -> None:
         if self.inputs < 1 or self.outputs < 1 or self.most_nodes < self.inputs + self.outputs:
             sizes = (self.inputs, self.outputs, self.most_nodes)
-            raise PlayError("A network needs an input, an output, and room for both", where="inputs, outputs, most_nodes",
+            raise PlayError("A network needs an input, an output, and room for both", where="Shape",
                             example=sizes, remedy="Give each at least one, and most_nodes no fewer.")  # fmt: skip
         for name in (self.output, *self.hidden):
             if name not in ACTIVATIONS:

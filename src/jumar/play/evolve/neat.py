@@ -3,7 +3,8 @@
 In: a shape, settings, a seed, and the fitness of every genome. Out: generations of genomes. Everything an evolution
 needs to go on is in its ``state``; ``checkpoints`` writes that to disk.
 
-Stanley and Miikkulainen, "Evolving Neural Networks through Augmenting Topologies", Evolutionary Computation 10(2), 2002.
+Stanley and Miikkulainen, "Evolving Neural Networks through Augmenting Topologies", Evolutionary Computation 10(2),
+2002.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Settings:
     rates: Rates = field(default_factory=Rates)
 
     def __post_init__(self) -> None:
-        if not (2 <= self.population and 1 <= self.species <= self.population and 0 < self.survival <= 1):
+        if not (self.population > 1 and 1 <= self.species <= self.population and 0 < self.survival <= 1):
             told = (self.population, self.species, self.survival)
             raise PlayError("A population holds two genomes or more, and no fewer than species; a share survives",
                             where="population, species, survival", example=told,
@@ -143,11 +144,10 @@ class Neat:
         state.species = state.species[: settings.population]
         children: list[Genome] = []
         for one, count in zip(state.species, shares(state.species, fitness, settings.population), strict=True):
-            if len(one.members) >= settings.champions:
-                children.append(state.genomes[one.members[0]])
-                count -= 1
+            kept = one.members[: len(one.members) >= settings.champions]
+            children.extend(state.genomes[place] for place in kept)
             parents = one.members[: max(int(np.ceil(settings.survival * len(one.members))), 1)]
-            children.extend(self._child(parents, fitness) for _ in range(count))
+            children.extend(self._child(parents, fitness) for _ in range(count - len(kept)))
         return children
 
     def _child(self, parents: Sequence[int], fitness: Floats) -> Genome:
