@@ -4,8 +4,8 @@ In: a stack of networks. Out: fitness, and which of them solve the task. All net
 program, whoever bred them; ``neat_standards.py`` breeds.
 
 Two poles: Wieland, "Evolving Neural Network Controllers for Unstable Systems", IJCNN 1991, with the constants that
-Gomez and Miikkulainen, "Solving Non-Markovian Control Tasks with Neuroevolution", IJCAI 1999, use. Boxes: Stanley, D'Ambrosio
-and Gauci, Artificial Life 15(2), 2009.
+Gomez and Miikkulainen, "Solving Non-Markovian Control Tasks with Neuroevolution", IJCAI 1999, use. Boxes: Stanley,
+D'Ambrosio and Gauci, Artificial Life 15(2), 2009.
 """
 
 from __future__ import annotations
