@@ -70,6 +70,12 @@ def test_impossible_values(
     assert not out.exists()
 
 
+def test_an_audit_that_is_over_says_so(table: pa.Table, tmp_path: Path, capsys: Capture) -> None:
+    pq.write_table(table, tmp_path / "log.parquet")
+    assert cli.main(["audit", str(tmp_path / "log.parquet")]) == 0
+    assert "100%" in told(capsys)
+
+
 def test_a_reward_outside_its_declared_range_is_counted_and_shown(
     table: pa.Table, tmp_path: Path, capsys: Capture
 ) -> None:

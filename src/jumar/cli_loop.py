@@ -8,7 +8,6 @@ module.
 from __future__ import annotations
 
 import datetime
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from jumar.cli_json import print_json
 
 if TYPE_CHECKING:
     from jumar.loop import Day, Loop
@@ -69,9 +70,7 @@ def loop(
         err.print(str(error), style="yellow", markup=False)
         code = NOT_YET
     if json:
-        import msgspec
-
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(days, order="sorted"), indent=2).decode() + "\n")
+        print_json(days)
     return code or (LOOK if any(day.attention for day in days) else COMPLETE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -369,6 +370,20 @@ def test_the_page_needs_nothing_from_elsewhere(make: Make) -> None:
     assert "<script" not in text
     for word in ("/decide", "DecideRequest", "Context", "spelt"):
         assert word in text
+
+
+def test_the_request_on_the_page_is_decided(make: Make) -> None:
+    """It goes to where the page came from, names every feature, and asks for the token where one is asked for."""
+    caller = make()
+    text = html.unescape(asyncio.run(caller.send("GET", "/docs", headers={"host": "example.org:9000"}))[2].decode())
+    assert "curl -s example.org:9000/decide" in text
+    assert "Bearer" not in text
+    (asked,) = re.findall(r"-d '(.*\"context\".*)'", text)
+    status, told = caller.decide(msgspec.json.decode(asked))
+    assert (status, told["fallback"]) == (200, False)
+    guarded = asyncio.run(make(tokens=[TOKEN.encode()]).send("GET", "/docs", headers={"host": "<b>"}))[2].decode()
+    assert "Bearer $JUMAR_TOKEN" in guarded
+    assert "curl -s localhost:8700/decide" in guarded
 
 
 def test_futures_of_a_closed_loop_do_no_harm(make: Make) -> None:

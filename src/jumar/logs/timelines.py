@@ -146,7 +146,7 @@ def seconds(name: str, words: str | float | None) -> float:
         found = float(match[1] or 1) * SECONDS[unit] if unit in SECONDS else None
     if found is None or not (math.isfinite(found) and found > 0):
         raise OptionError(
-            f"--{name} takes a time",
+            f"--{name} takes a time above 0",
             example=words,
             remedy=f"Say for example --{name} day, --{name} 12h or --{name} 7d.",
         )

@@ -115,10 +115,7 @@ def _rules(
     fallbacks: bool,
     activation: Literal["reported", "required"],
 ) -> Rules:
-    try:
-        day = date if isinstance(date, datetime.date) else datetime.date.fromisoformat(date)
-    except ValueError as error:
-        raise OptionError("--date takes a date", example=date, remedy="Say for example 2026-01-31.") from error
+    day = date_of(date)
     if reward not in get_args(Aggregation):
         raise OptionError("Rewards cannot be added up so", example=reward, remedy="Say sum, first, last or max.")
     if activation not in ("reported", "required"):
@@ -141,6 +138,20 @@ def _rules(
         now = (aware - _EPOCH) // datetime.timedelta(microseconds=1)
     # Beyond the last moment that matters nothing changes, so every later run gives the same bytes.
     return msgspec.structs.replace(rules, watermark_us=min(now, rules.final_us))
+
+
+def date_of(date: datetime.date | str) -> datetime.date:
+    """A date as it is given.
+
+    Raises:
+        OptionError: it is none.
+    """
+    if isinstance(date, datetime.date):
+        return date
+    try:
+        return datetime.date.fromisoformat(date)
+    except ValueError as error:
+        raise OptionError("--date takes a date", example=date, remedy="Say for example 2026-01-31.") from error
 
 
 def moment(text: str) -> datetime.datetime:

@@ -123,6 +123,25 @@ def test_bad_input(said: Capture, words: list[str], part: str) -> None:
     assert (code, part in text) == (2, True), text
 
 
+def test_a_mistyped_folder_begins_no_registry(said: Capture, make_run: MakeRun) -> None:
+    """The message names the result folder that lies one floor down, as that of ``make demo`` does."""
+    demo = Path("demo")
+    demo.mkdir()
+    make_run(0).rename(demo / "result")
+    code, text = run_cli(said, "promote", "demo", "--why", "x", "--create")
+    assert (code, "There is one in 'demo/result'" in text) == (2, True), text
+    assert not Path("registry").exists()
+
+
+def test_the_registry_may_come_first(said: Capture, make_run: MakeRun) -> None:
+    """As it does for serve, loop and ui."""
+    run_cli(said, "promote", str(make_run(0)), "--why", "x", "--registry", "reg", "--create")
+    assert run_cli(said, "history", "reg")[0] == 0
+    for command in ("rollback", "abandon"):
+        code, text = run_cli(said, command, "reg", "--why", "x")
+        assert (code, "There is no registry" in text) == (2, False), text
+
+
 def test_words_from_outside_take_no_effect(said: Capture, make_run: MakeRun) -> None:
     """Neither rich's markup nor terminal escapes in a reason or a name."""
     book = Registry.create("reg", who="an\x1b[31mna [red]")

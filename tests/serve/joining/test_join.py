@@ -337,6 +337,10 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "1 decisions" in shown
     assert "Not final" in shown
     assert "window still open" in shown
+    assert "No decision of the date has a reward" not in shown
+    unrewarded = log(tmp_path / "unrewarded", [decision("a")], [])
+    assert cli.main(["join", str(unrewarded), *words[2:]]) == cli.CERTIFIED
+    assert "No decision of the date has a reward" in capsys.readouterr().out
     for wrong in (["--watermark", "noon"], ["--wait", "soon"], ["--reward", "mean"], ["--date", "2026-02-30"]):
         assert cli.main([*words, *wrong]) == cli.BAD_INPUT
 

@@ -127,7 +127,9 @@ class Versions:
             near = nearest(name, known)
             raise ReleaseError(
                 f"There is no version '{name}' in '{self._files.place}'",
-                remedy=f"Did you mean '{near}'?" if near else "Register its folder first: jumar promote RUN.",
+                remedy=f"Did you mean '{near}'?"
+                if near
+                else "See 'jumar history', or register RUN: jumar promote RUN.",
             )
         where = f"{self._files.place}/{_path(name, VERSION_FILE)}"
         card = opened(data, VersionCard, where)
