@@ -41,7 +41,7 @@ app = App(
     name="jumar",
     help="Learn better decisions from the log of decisions already made; certify them before anyone sees them.",
     version=jumar.__version__,
-    help_format="plaintext",
+    help_format="markdown",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )

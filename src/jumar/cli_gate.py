@@ -34,7 +34,7 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 app = App(
     name="gate",
     help="Judge a frozen policy on decisions to come, day by day, out of one budget of error a year.",
-    help_format="plaintext",
+    help_format="markdown",
     result_action="return_value",
 )
 screen = Console(highlight=False, soft_wrap=False)

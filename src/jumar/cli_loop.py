@@ -47,7 +47,8 @@ def loop(
     log
         Folder of the decision log.
     date
-        Of the decisions, in UTC: 2026-01-31, yesterday, or last, the last day whose rewards are complete.
+        Of the decisions, in UTC: 2026-01-31; last, the last day whose rewards are complete; or yesterday, which is
+        complete only where the wait is shorter than a day.
     config
         A TOML file with a [loop] table, and a [log] table where columns need one (default: jumar.toml here).
     folder

@@ -250,7 +250,8 @@ def _done(record: RegistryRecord, before: RegistryRecord, json: bool) -> int:
             grid.add_row(alias, f"{new} serves {_share(record.share)} of the units")
         elif old != new:
             grid.add_row(alias, f"{old or 'nothing'} → {new or 'nothing'}")
-    grid.add_row("grounds", _grounds(record))
+    if record.what != "abandon":
+        grid.add_row("grounds", _grounds(record))
     screen.print(Padding(grid, (0, 0, 0, 6)))
     return DONE
 
@@ -266,7 +267,9 @@ def _line(record: RegistryRecord, width: int = 4) -> Text:
 
 
 def _details(record: RegistryRecord) -> RenderableType:
-    """Why, on what grounds, and for whom."""
+    """Why, on what grounds, and for whom; what ends needs no grounds."""
+    if record.what == "abandon":
+        return Text(_clean(record.why, 600))
     share = Text(f"serves {_share(record.share)} of the units; ") if record.aliases.challenger else Text()
     return Group(Text(_clean(record.why, 600)), Text.assemble(share, _grounds(record), style="dim"))
 

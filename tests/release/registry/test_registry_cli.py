@@ -58,7 +58,7 @@ def test_a_year_in_short(said: Capture, make_run: MakeRun, uncertified: Path) ->
     assert (code, "no previous version" in text) == (2, True)
     run_cli(said, "promote", b, "--share", "0.5", "--why", "mended", *book)
     code, text = run_cli(said, "abandon", "--why", "not mended", *book)
-    assert (code, f"challenger {b} → nothing" in text) == (0, True)
+    assert (code, f"challenger {b} → nothing" in text, "certified" in text) == (0, True, False)
     code, text = run_cli(said, "history", *book)
     assert code == 0
     assert [text.index(f" {n} 20") for n in range(2, 8)] == sorted(text.index(f" {n} 20") for n in range(2, 8))
