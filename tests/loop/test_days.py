@@ -16,6 +16,7 @@ from jumar.errors import LogError, OptionError
 from jumar.evaluate import Finding
 from jumar.loop import Loop, LoopConfig, NotYetError, facts, loop_config
 from jumar.loop.documents import STEPS
+from jumar.loop.folders import LEARNED
 from jumar.release import BusyError, Gates, Registry, ReleaseError
 from jumar.release.canary_plan import Stage
 from jumar.release.canary_state import Canary
@@ -69,6 +70,15 @@ def test_only_what_production_decided_is_counted(story: Story) -> None:
         join = day.step("join")
         assert join is not None
         assert join.figures["counted"] == pytest.approx((1 - share) * join.figures["written"], rel=0.1)
+
+
+def test_what_was_only_screened_lets_nothing_in(story: Story, tmp_path: Path) -> None:
+    """A screening is made at a confidence that nobody asked to be served at."""
+    registry = Registry.create(tmp_path / "registry")
+    version = registry.register(story.root / "registry/loop/days" / f"date={date_of(1)}" / LEARNED)
+    assert version.certificate is None
+    with pytest.raises(UncertifiedError, match="has no certificate"):
+        registry.promote(version.version, why="it was learned")
 
 
 def test_a_complete_day_is_not_touched(story: Story, town: MakeTown) -> None:

@@ -13,7 +13,7 @@ from jumar.errors import LogError
 from jumar.evaluate import Certificate
 from jumar.improvement import CERTIFICATE_FILE, improve
 from jumar.loop.documents import Step
-from jumar.loop.folders import LEARNED, read_document
+from jumar.loop.folders import LEARNED, SCREENING, read_document
 from jumar.loop.work import Work
 from jumar.release import Attempt, BusyError, NothingLeftError, ReleaseError
 from jumar.release.documents import YEAR
@@ -86,7 +86,7 @@ def _learned(work: Work, name: str, window: Path) -> tuple[Step, str]:
     rows = sum(work.folders.rows(date) for date in days)
     figures = {"days": float(len(days)), "rows": float(rows)}
     result = work.place / LEARNED
-    certificate = read_document(result / CERTIFICATE_FILE, Certificate)
+    certificate = read_document(result / SCREENING, Certificate)
     if certificate is None:
         certificate = _improved(work, work.folders.window(days, window), result)
     if certificate.verdict != "certified":
@@ -122,6 +122,7 @@ def _improved(work: Work, window: Path, result: Path) -> Certificate:
         learner=config.learner,
     )
     found.save(result)
+    (result / CERTIFICATE_FILE).rename(result / SCREENING)
     return found.certificate
 
 
