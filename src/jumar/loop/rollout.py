@@ -23,6 +23,8 @@ from jumar.release.canary import begin, update
 from jumar.release.canary_plan import CanaryMetric, CanaryPlan
 from jumar.release.canary_state import Canary
 from jumar.release.watch import Watch, WatchMetric, WatchPlan, begin_watch, update_watch
+from jumar.serve.join import REPORT
+from jumar.serve.join_report import JoinReport
 
 KEPT = 0.995  # of the units whose sums are not cut in a canary
 
@@ -99,7 +101,8 @@ def _canary_metric(work: Work, claim: Claim, before: list[Path]) -> CanaryMetric
     """What units bring of one metric, cut at what nearly all of them stay within in the days before."""
     low, high, name = min(claim.low, 0.0), max(claim.high, 0.0), _column(claim)
     if before:
-        rows = pa.concat_tables([columns_of(path, ["unit", name]) for path in before])
+        rows = pa.concat_tables([_by_unit(path, ["unit", name]) for path in before])
+        rows = rows.filter(pc.is_valid(rows["unit"]))
         sums = rows.group_by("unit").aggregate([(name, "sum")])[f"{name}_sum"].to_numpy()
         high = max(high, float(np.quantile(sums, KEPT)))
         low = min(low, float(np.quantile(sums, 1.0 - KEPT)))
@@ -118,9 +121,21 @@ def _column(claim: Claim) -> str:
 
 
 def _rows(path: Path, plan: CanaryPlan) -> pa.Table:
-    """The columns of a canary, units as text."""
-    table = columns_of(path, ["unit", "policy", *(one.name for one in plan.metrics)])
-    return table.set_column(0, "unit", table["unit"].cast(pa.string()))
+    """The columns of a canary."""
+    return _by_unit(path, ["unit", "policy", *(one.name for one in plan.metrics)])
+
+
+def _by_unit(path: Path, names: list[str]) -> pa.Table:
+    """Columns of a joined log, the first of which is the unit, as text, and null where a decision had none.
+
+    The join puts the decision's id there, which may look like an exposed unit although production decided.
+    """
+    table, report = columns_of(path, [*names, "decision_id"]), read_document(path.with_name(REPORT), JoinReport)
+    unit = table["unit"].cast(pa.string())
+    if report is None or report.without_unit:
+        nameless = pc.equal(unit, table["decision_id"].cast(pa.string()))
+        unit = pc.if_else(nameless, pa.scalar(None, pa.string()), unit)
+    return table.set_column(0, "unit", unit).select(names)
 
 
 def release_step(work: Work) -> Step:
