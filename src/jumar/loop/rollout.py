@@ -98,7 +98,7 @@ def _begun(work: Work, state: RegistryRecord, version: str) -> Canary:
 
 
 def _canary_metric(work: Work, claim: Claim, before: list[Path]) -> CanaryMetric:
-    """What units bring of one metric, cut at what nearly all of them stay within in the days before."""
+    """What units bring of one metric, cut at what nearly all of them stay within in as many days as lie before."""
     low, high, name = min(claim.low, 0.0), max(claim.high, 0.0), _column(claim)
     if before:
         rows = pa.concat_tables([_by_unit(path, ["unit", name]) for path in before])
@@ -106,7 +106,8 @@ def _canary_metric(work: Work, claim: Claim, before: list[Path]) -> CanaryMetric
         sums = rows.group_by("unit").aggregate([(name, "sum")])[f"{name}_sum"].to_numpy()
         high = max(high, float(np.quantile(sums, KEPT)))
         low = min(low, float(np.quantile(sums, 1.0 - KEPT)))
-    return CanaryMetric(name=name, low=low, high=high, better=claim.better, tolerance=_tolerance(work, claim, low))
+    tolerance, days = _tolerance(work, claim, low), max(len(before), 1)
+    return CanaryMetric(name=name, low=low, high=high, days=days, better=claim.better, tolerance=tolerance)
 
 
 def _tolerance(work: Work, claim: Claim, low: float) -> float:
