@@ -67,7 +67,9 @@ class CanaryMetric(Record, frozen=True, kw_only=True):
         """The metric at a look: its bounds depend on nothing but the day of the stage, so no look has chosen them."""
         longer = 1.0 if self.days is None else max(day / self.days, 1.0)
         return msgspec.structs.replace(
-            self, low=self.low * (longer if self.low < 0.0 else 1.0), high=self.high * (longer if self.high > 0.0 else 1.0)
+            self,
+            low=self.low * (longer if self.low < 0.0 else 1.0),
+            high=self.high * (longer if self.high > 0.0 else 1.0),
         )
 
     @property
