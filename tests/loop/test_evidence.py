@@ -43,7 +43,7 @@ def by_hand(mine: Town, day: int, share: float = 0.0) -> str:
     """Let in again what was let in first: all of it, or a share; its version."""
     registry = mine.registry(day)
     first = str(registry.history()[0].version)
-    registry.promote(first, why="by hand", forced=True, **({"share": share} if share else {}))
+    registry.promote(first, why="by hand", forced=True, share=share or 1.0)
     return first
 
 
@@ -90,3 +90,12 @@ def test_a_challenger_opened_by_hand_is_judged_against_one_production_only(town:
     assert "hand was closed: production was replaced" in " ".join(
         mine.live(8).step("gates").said  # type: ignore[union-attr]
     )
+
+
+def test_a_day_whose_rewards_are_all_alike_is_evidence(town: MakeTown, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether they are comes of what was drawn, and days are not chosen by their outcome."""
+    monkeypatch.setattr(a_town, "BAD", 0.0)
+    monkeypatch.setattr(a_town, "GOOD", 0.0)
+    day = town(5).live(5)
+    assert not day.held
+    assert "d20250307: open after" in " ".join(day.step("gates").said)  # type: ignore[union-attr]
