@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from jumar.policy import Policy
+from jumar.policy.exploration import parse_exploration
 from jumar.release.canary_state import Canary
+from jumar.serve.recorded import record
 
 from . import town as a_town
 from .town import Town
@@ -99,3 +103,22 @@ def test_a_day_whose_rewards_are_all_alike_is_evidence(town: MakeTown, monkeypat
     day = town(5).live(5)
     assert not day.held
     assert "d20250307: open after" in " ".join(day.step("gates").said)  # type: ignore[union-attr]
+
+
+def test_the_watch_lets_both_policies_explore_as_the_service_does(
+    town: MakeTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same policy again is not worse than itself, however much the service explores."""
+    mine = town(8)
+    mine.config = msgspec.structs.replace(mine.config, least_rows=10**9)
+    registry = mine.registry(7)
+    policy, model = registry.policy("production"), registry.files("production")["policy.onnx"]
+    twin = Policy(msgspec.structs.replace(policy.card, train_rows=policy.card.train_rows + 1), model)
+    twin.save(mine.root / "twin")
+    registry.promote(registry.register(mine.root / "twin").version, why="the same", forced=True)
+    monkeypatch.setattr(a_town, "record", partial(record, exploration=parse_exploration("floor:0.45")))
+    for day in (8, 9):
+        found = mine.live(day).step("watch")
+    assert found is not None
+    assert not found.attention, found.said
+    assert abs(found.figures["log_harm"]) < 1e-6

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from jumar.evaluate.claims import Claim
 from jumar.loop.documents import Step
 from jumar.loop.folders import CANARY, WATCH, keep, read_document
+from jumar.loop.served import served_pmf
 from jumar.loop.work import Work, columns_of, pc
 from jumar.release import Attempt, RegistryRecord, ReleaseError
 from jumar.release.canary import begin, update
@@ -248,7 +249,7 @@ def _weights(work: Work, previous: str, plan: WatchPlan) -> tuple[np.ndarray, np
         )
     action = pc.index_in(table["action"], pa.array(policy.actions, table["action"].type)).combine_chunks()
     known = pc.fill_null(action, 0).to_numpy().astype(np.int64)
-    pmf = policy.pmf(table)
+    pmf = served_pmf(policy, table)
     taken = np.take_along_axis(pmf, known[:, None], axis=1)[:, 0]
     taken = np.where(
         action.is_null().to_numpy(zero_copy_only=False), 0.0, taken
