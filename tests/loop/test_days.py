@@ -17,7 +17,7 @@ from jumar.evaluate import Finding
 from jumar.loop import Loop, LoopConfig, NotYetError, facts, loop_config
 from jumar.loop.documents import STEPS
 from jumar.loop.folders import LEARNED
-from jumar.release import BusyError, Gates, Registry, ReleaseError
+from jumar.release import BusyError, Gates, Registry, ReleaseError, UncertifiedError
 from jumar.release.canary_plan import Stage
 from jumar.release.canary_state import Canary
 from jumar.release.ledger import locked
@@ -149,7 +149,7 @@ def test_a_day_with_hardly_a_decision_holds_nothing_up(town: MakeTown, rows: int
     mine = town(5)
     day = mine.live(5, rows=rows)
     assert day.complete
-    assert day.held
+    assert day.held == (rows == 1), "one decision cannot be audited; four that brought the same can"
     assert Gates(mine.registry_folder / "gates").status("d20250307").attempt.outcome == "open"
     assert "passed" in said(mine.live(6), "gates")
 
