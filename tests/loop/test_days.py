@@ -238,6 +238,7 @@ def test_what_the_canary_saw_lies_in_its_file(story: Story) -> None:
         ("[loop]\nevery = 0", "every of"),
         ('[loop]\nwait = "soon"', "takes a time"),
         ("[loop]\nscreening = 0.4", "screening of"),
+        ('[loop]\nwait = "99999999999999999999d"', "366 days at most"),
         ("[loop]\nexploration = 0.9", "exploration of"),
         ("[loop]\nconfidence = 1.5", "confidence must be"),
         ("[loop]\nstages = []", "needs stages"),
