@@ -29,6 +29,7 @@ import ibis.expr.types as ir
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ibis.common.exceptions import IbisError
 
 from jumar.errors import LogError, OptionError
 from jumar.files import check_free, replacing_folder
@@ -100,7 +101,7 @@ def join(
         check_free(target, (LOG, LATE, UNKNOWN, REPORT))
         try:
             return _Join(engine, rules, decisions, rewards).write(target)
-        except duckdb.Error as error:
+        except (duckdb.Error, IbisError) as error:
             raise LogError(
                 f"The log in '{folder}' cannot be joined: {str(error).splitlines()[0]:.200}",
                 remedy="If a file is damaged, restore it from a copy, or move it out of the log.",

@@ -77,7 +77,7 @@ def test_a_version_without_its_last_file(place: Path) -> None:
     book = Registry(place)
     version = book.state().version
     (place / "versions" / str(version) / "version.json").unlink()
-    with pytest.raises(ReleaseError, match="not whole.*version.json' is missing"):
+    with pytest.raises(ReleaseError, match=r"not whole.*version\.json' is missing"):
         book.policy("production")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import os
 import re
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from jumar import cli
 from jumar.errors import LogError, OptionError, OutputError
 from jumar.serve.join import join, moment
 from jumar.serve.join_report import JoinReport
-from jumar.serve.journal import Journal
+from jumar.serve.journal import Journal, JournalError
 
 from . import COLUMNS, DATE, OWN, SCHEMA, START, aside, at, decision, joined, log, reward
 
@@ -250,6 +251,28 @@ def test_what_cannot_be_joined(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         join(folder, DATE, out=tmp_path / "out")
     assert (tmp_path / "out" / f"date={DATE}" / "mine.txt").exists()
+
+
+@pytest.mark.parametrize("how", ["other columns", "text for numbers", "no numbers", "pipe", "folder", "other span"])
+def test_what_no_journal_wrote_is_named(tmp_path: Path, how: str) -> None:
+    folder = log(tmp_path, [decision("a")], [])
+    (whole,) = (folder / "decisions").glob("date=*/*.parquet")
+    stranger = whole.with_name("x.parquet")
+    table = pq.ParquetFile(whole).read().replace_schema_metadata(None)
+    if how == "pipe":
+        os.mkfifo(stranger)
+    elif how == "folder":
+        stranger.mkdir()
+    elif how == "other span":
+        pq.write_table(table.replace_schema_metadata({"jumar.segment": "[]"}), stranger)
+    elif how == "other columns":
+        pq.write_table(table.select(["age"]), stranger)
+    elif how == "no numbers":
+        pq.write_table(table.drop_columns(["__writer", "__sequence"]), stranger)
+    else:
+        pq.write_table(table.set_column(2, "time", table["decision_id"]), stranger)
+    with pytest.raises(JournalError, match=r"x\.parquet"):
+        joined(folder)
 
 
 # The same again
