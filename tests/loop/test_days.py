@@ -174,6 +174,8 @@ def test_a_day_that_is_not_over_is_left_alone(town: MakeTown) -> None:
     early = Loop(mine.registry_folder, mine.log, config=CONFIG, now=lambda: morning(8) - datetime.timedelta(seconds=5))
     with pytest.raises(NotYetError, match="rewards of its decisions may still come"):
         early.run(date_of(8))
+    with pytest.raises(NotYetError, match="9999-12-31 is not over"):
+        early.run("9999-12-31")
     assert snapshot(mine.root) == before
 
 
