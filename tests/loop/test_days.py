@@ -184,6 +184,8 @@ def test_a_day_that_is_not_over_is_left_alone(town: MakeTown) -> None:
     early = Loop(mine.registry_folder, mine.log, config=CONFIG, now=lambda: morning(8) - datetime.timedelta(seconds=5))
     with pytest.raises(NotYetError, match="rewards of its decisions may still come"):
         early.run(date_of(8))
+    with pytest.raises(NotYetError, match="9999-12-31 is not over"):
+        early.run("9999-12-31")
     assert snapshot(mine.root) == before
 
 
@@ -248,6 +250,7 @@ def test_what_the_canary_saw_lies_in_its_file(story: Story) -> None:
         ("[loop]\nevery = 0", "every of"),
         ('[loop]\nwait = "soon"', "takes a time"),
         ("[loop]\nscreening = 0.4", "screening of"),
+        ('[loop]\nwait = "99999999999999999999d"', "366 days at most"),
         ("[loop]\nexploration = 0.9", "exploration of"),
         ("[loop]\nconfidence = 1.5", "confidence must be"),
         ("[loop]\nstages = []", "needs stages"),

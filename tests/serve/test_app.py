@@ -134,6 +134,8 @@ def test_rewards_are_logged_with_their_metrics(make: Make) -> None:
     assert (first["value"], dict(first["metrics"]), first["reward_id"]) == (2.0, {"tapped": 1.0, "é": -0.5}, None)
     assert (second["value"], second["reward_id"]) == (None, "r")
     assert asyncio.run(caller.post("/reward", {"decision_id": "d"}))[0] == 400
+    for name in ("a\0b", "\0", "\n\0"):  # no column of a log can be named so
+        assert asyncio.run(caller.post("/reward", {"decision_id": "d", "metrics": {name: 1}}))[0] == 400
 
 
 def test_candidates(make: Make) -> None:

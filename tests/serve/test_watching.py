@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import shutil
+import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -310,3 +312,28 @@ def test_metrics_of_processes_add_up(tmp_path: Path) -> None:
     (tmp_path / "metrics-7.json").write_bytes(b"{torn")
     assert "jumar_rewards_total 7\n" in one.text().decode()
     assert msgspec.json.decode((tmp_path / "metrics-1.json").read_bytes())
+
+
+def test_a_registry_that_does_not_answer_holds_up_no_end() -> None:
+    """A disk that hangs keeps its thread for ever; the service must end all the same."""
+    begun, never = threading.Event(), threading.Event()
+
+    def hanging() -> Any:
+        begun.set()
+        never.wait(30.0)
+        raise OSError("gone")
+
+    async def follow() -> None:
+        caller = Caller(make_policy())
+        task = asyncio.create_task(Watcher(hanging, caller.desk, decider_of, caller.metrics, 0.01).run())
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    started = time.monotonic()
+    try:
+        asyncio.run(follow())
+        assert time.monotonic() - started < 10.0
+    finally:
+        never.set()

@@ -37,8 +37,7 @@ def join_step(work: Work) -> Step:
         LogError: the log holds no decision of that day, or is damaged.
     """
     config, now = work.config, work.now()
-    over = datetime.datetime.combine(work.date, datetime.time(), datetime.UTC) + datetime.timedelta(days=1)
-    if now < over + datetime.timedelta(seconds=seconds("wait", config.wait)):
+    if work.date >= (now - datetime.timedelta(seconds=seconds("wait", config.wait))).date():
         raise NotYetError(
             f"The day {work.date} is not over: rewards of its decisions may still come",
             remedy=f"Run it again when {config.wait} have passed since its end, which is at midnight UTC.",

@@ -8,8 +8,10 @@ registry cannot be reached, what was last known goes on.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from jumar.errors import JumarError
@@ -72,7 +74,7 @@ class Watcher:
         """Follow until cancelled."""
         while True:
             await asyncio.sleep(self._interval_s)
-            self.apply(await asyncio.to_thread(self.look))
+            self.apply(await _aside(self.look))
 
     def look(self) -> Serving | None:
         """What the registry says should decide, loaded and tried; None where nothing is to be changed.
@@ -150,6 +152,23 @@ class Watcher:
         told = str(error) if isinstance(error, JumarError) else f"{type(error).__name__}: {error}"
         self.problems[what] = f"{what}: {told}"[:500]
         self._failures.append(what)
+
+
+async def _aside(look: Callable[[], Serving | None]) -> Serving | None:
+    """Look on a thread that holds up no end: a disk that does not answer may keep it for ever."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    found: list[Serving | None] = []
+
+    def work() -> None:
+        try:
+            found.append(look())
+        finally:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=work, daemon=True).start()
+    await done.wait()
+    return found[0] if found else None
 
 
 def warm(decider: Decider) -> None:
