@@ -21,6 +21,7 @@ from service_kit import CONTEXT, Caller, make_policy, make_registry
 from jumar.policy import Policy
 from jumar.policy.exploration import parse_exploration
 from jumar.policy.sampling import draw, hash_key, uniforms
+from jumar.serve import watching
 from jumar.serve.counts import DayCounts, decided_today
 from jumar.serve.decider import Decider
 from jumar.serve.journal import Journal
@@ -312,6 +313,32 @@ def test_metrics_of_processes_add_up(tmp_path: Path) -> None:
     (tmp_path / "metrics-7.json").write_bytes(b"{torn")
     assert "jumar_rewards_total 7\n" in one.text().decode()
     assert msgspec.json.decode((tmp_path / "metrics-1.json").read_bytes())
+
+
+def test_a_look_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_LATE_S", 0.05)
+    goes_on = threading.Event()
+
+    def hanging() -> Any:
+        goes_on.wait(30.0)
+        raise OSError("gone")
+
+    async def follow() -> None:
+        caller = Caller(make_policy())
+        watcher = Watcher(hanging, caller.desk, decider_of, caller.metrics, 0.01)
+        task = asyncio.create_task(watcher.run())
+        for told in (True, False):
+            while ("look" in watcher.problems) is not told:
+                await asyncio.sleep(0.01)
+            goes_on.set()
+        assert "gone" in watcher.problems["registry"]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    try:
+        asyncio.run(asyncio.wait_for(follow(), 20.0))
+    finally:
+        goes_on.set()
 
 
 def test_a_registry_that_does_not_answer_holds_up_no_end() -> None:

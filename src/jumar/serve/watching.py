@@ -22,6 +22,7 @@ from jumar.serve.metrics import Metrics
 
 _WARMING = (1, 8, 64)
 _LONGEST_WAIT_S = 60.0
+_LATE_S = 10.0  # after which a look that has not ended is told
 
 
 class Followed(Protocol):
@@ -74,7 +75,13 @@ class Watcher:
         """Follow until cancelled."""
         while True:
             await asyncio.sleep(self._interval_s)
-            self.apply(await _aside(self.look))
+            late = asyncio.get_running_loop().call_later(_LATE_S, self._hangs)
+            try:
+                new = await _aside(self.look)
+            finally:
+                late.cancel()
+            self.problems.pop("look", None)
+            self.apply(new)
 
     def look(self) -> Serving | None:
         """What the registry says should decide, loaded and tried; None where nothing is to be changed.
@@ -106,6 +113,9 @@ class Watcher:
         share = state.share if challenger else 0.0
         new = Serving(production, challenger, share, state.salt, state.number)
         return None if new == serving else new
+
+    def _hangs(self) -> None:
+        self.problems["look"] = f"registry: it has not answered for {_LATE_S:.0f} seconds"
 
     def apply(self, new: Serving | None) -> None:
         """Exchange what decides, between two requests, and count what happened at the last look."""
