@@ -87,7 +87,7 @@ def targets(years: list[Year], options: argparse.Namespace) -> list[Row]:
         Row("let in", f"{len(releases)} versions"),
         Row("truly worse when let in", f"{len(worse)}",
             "≥ 1: the control breaks" if options.control else f"{promised:.3g} expected at most",
-            (len(worse) > 0) if options.control and options.days >= LONG else None if options.control else not worse),
+            (len(worse) > 0) if options.control and options.days >= MONTH else None if options.control else not worse),
         Row("what happened", counts),
         Row("attempts of the ledger", ledger),
         Row("seconds of the longest year", f"{seconds:.0f}", "≤ 1,200, two quiet cores" if whole else "",
