@@ -5,13 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 import pytest
 from pettingzoo.test import api_test, max_cycles_test, parallel_api_test, parallel_seed_test, render_test, seed_test
 from pettingzoo.test.state_test import state_test
 
-from jumar.play import PlayError, capture_the_flag_v0
-from jumar.play.aec import AGENTS
+from jumar.play import capture_the_flag_v0
 
 # Zeros are what prisoners sense; a block of senses and a mask is what the observation is made of.
 TOLD = ("Observation numpy array is all zeros", "Observation is not a NumPy array", "Observation space for each agent")
