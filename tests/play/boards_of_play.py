@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -18,9 +19,10 @@ FLAG_ROW = 3
 STAY, NORTH, EAST, SOUTH, WEST = range(5)
 JAILED = None
 Place = tuple[int, int] | None
-jitted_step = jax.jit(rules.step)
+jitted_step, begin, fresh = jax.jit(rules.step), jax.jit(rules.start), jax.jit(rules.fresh)
 
 
+@lru_cache
 def field(trees: tuple[tuple[int, int], ...] = ()) -> Field:
     """A small field with trees at these places and at their mirror images."""
     wood = np.zeros((1, HEIGHT, WIDTH), bool)
@@ -36,7 +38,7 @@ def cell(place: tuple[int, int]) -> int:
 def side(places: list[Place], blue: bool, **changes: Any) -> Side:
     """A side whose players stand at these places; None is in jail."""
     at = [rules.jail(WIDTH) if place is None else CELLS - 1 - cell(place) if blue else cell(place) for place in places]
-    begun = rules.fresh(field())
+    begun = fresh(field())
     free = jnp.array([place is not None for place in places])
     return begun._replace(at=jnp.array(at, jnp.int32), free=free, **changes)
 
@@ -49,7 +51,7 @@ def board(red: list[Place], blue: list[Place], *, player: int = 0, first: int = 
         carries: which red player has blue's flag.
         loses: which blue player has red's flag.
     """
-    state = rules.start(field(), first, rounds)
+    state = begin(field(), first, rounds)
     return state._replace(
         red=side(red, False, carrier=jnp.int32(carries)),
         blue=side(blue, True, carrier=jnp.int32(loses)),

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from boards_of_play import CELLS, EAST, JAILED, NORTH, SOUTH, STAY, WEST, WIDTH, begin, board, cell, field, step, where
 
-from boards_of_play import CELLS, EAST, JAILED, NORTH, SOUTH, STAY, WEST, WIDTH, board, cell, field, step, where
 from jumar.play import maps, rules
 from jumar.play.rules import BLUE, DRAW, LIMIT, NEVER, NOBODY, PLAYING, RED
 
@@ -25,7 +25,7 @@ def blues(*places: tuple[int, int] | None) -> list:
 
 
 def test_the_start() -> None:
-    state = rules.start(field())
+    state = begin(field())
     assert [where(state, False, p) for p in range(4)] == REDS
     assert [where(state, True, p) for p in range(4)] == BLUES
     assert int(state.limit) == 60 * 24
@@ -33,21 +33,25 @@ def test_the_start() -> None:
 
 
 def test_four_players_take_turns_three_times_and_then_the_other_side() -> None:
-    state, order = rules.start(field()), []
+    state, order = begin(field()), []
     for _ in range(26):
         order.append((int(rules.on_turn(state)), int(rules.player_on_turn(state))))
         state = step(state, STAY)
     turn = [0, 1, 2, 3] * 3
     assert order == [(0, p) for p in turn] + [(1, p) for p in turn] + [(0, 0), (0, 1)]
-    assert int(rules.on_turn(rules.start(field(), BLUE))) == BLUE
+    assert int(rules.on_turn(begin(field(), BLUE))) == BLUE
 
 
-@pytest.mark.parametrize(("action", "place"), [(STAY, (4, 4)), (NORTH, (4, 3)), (EAST, (5, 4)), (SOUTH, (4, 5)), (WEST, (3, 4))])
+@pytest.mark.parametrize(
+    ("action", "place"), [(STAY, (4, 4)), (NORTH, (4, 3)), (EAST, (5, 4)), (SOUTH, (4, 5)), (WEST, (3, 4))]
+)
 def test_steps_of_red(action: int, place: tuple[int, int]) -> None:
     assert where(step(board(reds((4, 4)), BLUES), action), False, 0) == place
 
 
-@pytest.mark.parametrize(("action", "place"), [(STAY, (9, 4)), (NORTH, (9, 5)), (EAST, (8, 4)), (SOUTH, (9, 3)), (WEST, (10, 4))])
+@pytest.mark.parametrize(
+    ("action", "place"), [(STAY, (9, 4)), (NORTH, (9, 5)), (EAST, (8, 4)), (SOUTH, (9, 3)), (WEST, (10, 4))]
+)
 def test_steps_of_blue_are_in_its_own_frame(action: int, place: tuple[int, int]) -> None:
     assert where(step(board(REDS, blues((9, 4)), first=BLUE), action), True, 0) == place
 
@@ -234,7 +238,7 @@ def test_the_second_side_plays_the_mirrored_game() -> None:
     """The same actions with blue moving first: all that red had is blue's, and the other way round."""
     ground = jax.tree.map(jnp.asarray, maps.one(maps.draw(3, 1, maps.SIZES[1]), 0))
     rng = np.random.default_rng(0)
-    one, other, ended = rules.start(ground, RED), rules.start(ground, BLUE), 0
+    one, other, ended = begin(ground, RED), begin(ground, BLUE), 0
     for _ in range(3_000):
         action = int(rng.choice(5, p=[0.05, 0.15, 0.5, 0.15, 0.15]))
         one, other = step(one, action, on=ground), step(other, action, on=ground)
@@ -242,7 +246,7 @@ def test_the_second_side_plays_the_mirrored_game() -> None:
         assert all(np.array_equal(a, b) for a, b in pairs)
         assert int(other.winner) == {RED: BLUE, BLUE: RED}.get(int(one.winner), int(one.winner))
         if one.winner != PLAYING:
-            one, other, ended = rules.start(ground, RED), rules.start(ground, BLUE), ended + 1
+            one, other, ended = begin(ground, RED), begin(ground, BLUE), ended + 1
     assert ended
 
 
@@ -250,7 +254,7 @@ def test_what_always_holds() -> None:
     """No two mates on one cell, no enemies on one cell, nobody on a tree, and a flag only with somebody free."""
     ground = jax.tree.map(jnp.asarray, maps.one(maps.draw(4, 1, maps.SIZES[1]), 0))
     rng = np.random.default_rng(1)
-    state = rules.start(ground)
+    state = begin(ground)
     opened = np.asarray(ground.way).reshape(-1) < maps.FAR
     for _ in range(3_000):
         state = step(state, int(rng.choice(5, p=[0.05, 0.15, 0.5, 0.15, 0.15])), on=ground)
@@ -261,7 +265,7 @@ def test_what_always_holds() -> None:
             assert mine.carrier == NOBODY or mine.free[mine.carrier]
             assert (mine.at[~mine.free] == rules.jail(WIDTH)).all()
         if state.winner != PLAYING:
-            state = rules.start(ground)
+            state = begin(ground)
 
 
 def test_memory_of_enemies() -> None:

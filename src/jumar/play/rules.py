@@ -277,7 +277,7 @@ def _by_pack(hunters: Side, prey: Any, width: int) -> Any:
 
 def score(mine: Side, theirs: Side) -> Any:
     """What counts at the limit: the flag grabbed, then prisoners, then the closest approach. Greater is better."""
-    return mine.grabbed * _GRAB + (~theirs.free).sum() * _PRISONER - mine.nearest
+    return mine.grabbed * _GRAB + (~theirs.free).sum(axis=-1) * _PRISONER - mine.nearest
 
 
 def mask(field: Field, side: Side) -> jax.Array:

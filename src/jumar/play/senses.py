@@ -88,21 +88,21 @@ def _two_enemies(mine: Side, foes: Any, seen: Any, width: int, height: int) -> l
     """Ten columns about the two nearest enemies in sight of the team, from where each of my players stands."""
     dx = foes % width - (mine.at % width)[:, None]
     dy = foes // width - (mine.at // width)[:, None]
-    steps = jnp.where(seen, abs(dx) + abs(dy), 2 * (width + height))
+    left = jnp.broadcast_to(seen, (PLAYERS, PLAYERS))
     columns = []
     for _ in range(2):
-        chosen = jnp.arange(PLAYERS) == steps.argmin(axis=1)[:, None]
-        there = (chosen & seen).any(axis=1)
+        nearest = jnp.where(left, abs(dx) + abs(dy), 2 * (width + height)).argmin(axis=1)
+        chosen = left & (jnp.arange(PLAYERS) == nearest[:, None])
 
-        def of_chosen(values: Any, chosen: Any = chosen, there: Any = there) -> Any:
-            return jnp.where(there, jnp.where(chosen, values, 0).sum(axis=1), 0)
+        def of_chosen(values: Any, chosen: Any = chosen) -> Any:
+            return jnp.where(chosen, values, 0).sum(axis=1)
 
-        near = of_chosen(steps)
+        there = chosen.any(axis=1)
         columns += [
-            there, of_chosen(dx) / (width - 1), of_chosen(dy) / (height - 1), there / jnp.maximum(near, 1),
-            of_chosen(in_own_land(foes, width)),
+            there, of_chosen(dx) / (width - 1), of_chosen(dy) / (height - 1),
+            there / jnp.maximum(of_chosen(abs(dx) + abs(dy)), 1), of_chosen(in_own_land(foes, width)),
         ]  # fmt: skip
-        steps = jnp.where(chosen, 2 * (width + height), steps)
+        left = left & ~chosen
     return columns
 
 
