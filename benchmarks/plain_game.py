@@ -1,7 +1,8 @@
 """Capture the flag as a plain NumPy loop: one game at a time, the same rules and senses as ``jumar.play``.
 
 In: a map, actions or networks. Out: the same games as from the compiled rules, which `tests/play/test_plain.py` holds
-it to; `play_speed.py` measures against it. Written as one would without a compiler, from the description of the rules.
+it to; `play_speed.py` measures against it. Written as one would without a compiler, from the description of the rules;
+only the table of lines of sight is the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import numpy as np
 
 from jumar.play.maps import PLAYERS, Field
 from jumar.play.render import wood
-from jumar.play.sight import LINES, RADIUS
 
 NEVER = -1_000_000
 MOVES = ((0, 0), (0, -1), (1, 0), (0, 1), (-1, 0))
@@ -39,6 +39,8 @@ class PlainGame:
         self.height, self.width = field.way.shape
         self.trees = wood(field)
         self.way = np.asarray(field.way)
+        rows = np.asarray(field.see).reshape(self.height, self.width, self.height, 1)
+        self.views = (rows >> np.arange(self.width, dtype=np.uint32) & 1).astype(bool)
         self.flag = self._place(int(field.flag))
         self.homes = np.array([self._place(int(home)) for home in field.homes])
         self.goal = self.turned(self.flag)
@@ -58,17 +60,11 @@ class PlainGame:
         return np.array([self.width - 1, self.height - 1]) - places
 
     def sees(self, one: np.ndarray, other: np.ndarray) -> bool:
-        dx, dy = int(other[0] - one[0]), int(other[1] - one[1])
-        if max(abs(dx), abs(dy)) > RADIUS:
-            return False
-        return not any(all(self.trees[one[1] + y, one[0] + x] for x, y in place) for place in LINES[dx, dy])
+        return bool(self.views[one[1], one[0], other[1], other[0]])
 
     def view(self, one: np.ndarray) -> np.ndarray:
-        seen = np.zeros((self.height, self.width), bool)
-        for y in range(max(0, one[1] - RADIUS), min(self.height, one[1] + RADIUS + 1)):
-            for x in range(max(0, one[0] - RADIUS), min(self.width, one[0] + RADIUS + 1)):
-                seen[y, x] = self.sees(one, np.array([x, y]))
-        return seen
+        """[height, width] what is seen from a place."""
+        return self.views[one[1], one[0]]
 
     def stands(self, place: np.ndarray) -> bool:
         """Whether one may ever stand there."""

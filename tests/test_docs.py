@@ -322,6 +322,8 @@ def test_imports_point_downwards() -> None:
         if floor in ("__init__", "__main__"):
             continue
         for other in imported(file) - {floor, ""}:
+            if floor == "play" or other == "play":
+                raise AssertionError(f"{file.name} imports {other}: play is an island")
             if floor == "worlds":
                 assert other == "errors", f"{file.name} imports {other}"
             elif other == "worlds":

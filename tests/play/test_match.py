@@ -14,7 +14,7 @@ from jumar.play.match import draw as draw_actions
 from jumar.play.match import outcome
 from jumar.play.rules import BLUE, DRAW, LIMIT, RED
 
-SMALL, MAPS = maps.SIZES[1], 300
+SMALL, MAPS = maps.SIZES[1], 200
 ONE = jnp.zeros(1)
 
 
@@ -52,7 +52,7 @@ def test_every_red_meets_every_blue_on_every_map(games: Any) -> None:
 
 
 def test_the_actions_played_step_by_step_make_the_same_games(games: Any, fields: maps.Field) -> None:
-    for place in np.ndindex(3, 2, 4):
+    for place in [(0, 0, 0), (1, 1, 2), (2, 0, 3), (2, 1, 1)]:
         told = replay.of(fields, games, place)
         last = told.states()[-1]
         for ours, theirs in zip(jax.tree.leaves(last), jax.tree.leaves(games.state), strict=True):
@@ -105,7 +105,7 @@ def _either(params: Any, sensed: Any, mask: Any, key: Any) -> jax.Array:
 def test_greedy_is_worth_beating() -> None:
     """Random at 0, greedy at 1; it wins 95% against random, moving first or second, and seldom draws with itself."""
     bots, pool = Policy(_either, GREEDY.sense), jnp.array([0.0, 1.0])
-    result = play(draw(2_026, MAPS), bots, pool, bots, pool, jax.random.key(4))
+    result = play(draw(2_026, MAPS, SMALL), bots, pool, bots, pool, jax.random.key(4))
     won = np.asarray(outcome(result, RED)).reshape(2, 2, MAPS)
     assert (won[1, 0] == 1).mean() >= 0.95
     assert (won[0, 1] == -1).mean() >= 0.95

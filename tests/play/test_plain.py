@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+from boards_of_play import begin, jitted_step
 
 from jumar.play import draw, maps, rules, senses
 from jumar.play.render import wood
@@ -13,7 +14,6 @@ from plain_game import PlainGame, PlainSide, play_plain
 SMALL = maps.SIZES[1]
 _look = jax.jit(lambda field, s: (senses.block(field, s.red, s.blue), senses.block(field, s.blue, s.red),
                                   rules.mask(field, s.red), rules.mask(field, s.blue)))  # fmt: skip
-_step, _start = jax.jit(rules.step), jax.jit(rules.start)
 
 
 def same_side(ours: rules.Side, plain: PlainSide, width: int) -> None:
@@ -34,12 +34,12 @@ def test_the_same_games(eager: float) -> None:
     for number in range(6):
         field = maps.one(fields, number)
         assert wood(field).sum() == PlainGame(field).trees.sum()
-        ours, plain = _start(field, 0, 12), PlainGame(field, 12)
+        ours, plain = begin(field, 0, 12), PlainGame(field, 12)
         while plain.winner < 0:
             side, player = plain.sides[plain.tick // 12 % 2], plain.tick % 4
             forward = 4 if side.carrier == player else 2
             action = forward if rng.random() < eager else int(rng.integers(5))
-            ours = _step(field, ours, np.int32(action))
+            ours = jitted_step(field, ours, np.int32(action))
             plain.step(action)
             if plain.tick % 7 == 0 or plain.winner >= 0:
                 same_side(ours.red, plain.sides[0], SMALL[0])

@@ -6,20 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 import pytest
-from boards_of_play import JAILED, board, field
+from boards_of_play import JAILED, begin, board, field, jitted_step
 from PIL import Image
 
-from jumar.play import RANDOM, PlayError, Replay, Result, draw, maps, play, render, replay, rules
+from jumar.play import PlayError, Replay, Result, draw, maps, render, replay, rules
 
 
 @pytest.fixture(scope="module")
 def game() -> Replay:
-    fields = draw(1, 1, maps.SIZES[1])
-    result = play(fields, RANDOM, jnp.zeros(1), RANDOM, jnp.zeros(1), jax.random.key(0), rounds=4, keep=True)
-    return replay.of(fields, result, (0, 0, 0), red="one", blue="other")
+    ground = maps.one(draw(1, 1, maps.SIZES[1]), 0)
+    actions = np.random.default_rng(0).integers(0, 5, 96)
+    last = begin(ground, rules.RED, 4)
+    for action in actions:
+        last = jitted_step(ground, last, np.int32(action))
+    return replay.written(ground, last, actions, red="one", blue="other")
 
 
 def test_a_document_gives_the_game_again(game: Replay, tmp_path: Path) -> None:

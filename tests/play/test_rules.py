@@ -230,8 +230,9 @@ def test_the_limit_and_the_graded_score(change: dict, winner: int) -> None:
         (red if change["prisoners"] == "red" else blue)[3] = JAILED
     state = board(red, blue, rounds=60)
     for name in ("red", "blue"):
-        state = state._replace(**{name: getattr(state, name)._replace(
-            **{key: jnp.asarray(value) for key, value in change.get(name, {}).items()})})  # fmt: skip
+        side = getattr(state, name)
+        values = {key: np.asarray(value, side._asdict()[key].dtype) for key, value in change.get(name, {}).items()}
+        state = state._replace(**{name: side._replace(**values)})
     before = step(state._replace(tick=state.limit - 2), STAY)
     assert int(before.winner) == PLAYING
     after = step(before, STAY)
