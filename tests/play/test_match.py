@@ -14,7 +14,7 @@ from jumar.play.match import draw as draw_actions
 from jumar.play.match import outcome
 from jumar.play.rules import BLUE, DRAW, LIMIT, RED
 
-SMALL, MAPS = maps.SIZES[1], 200
+SMALL, MAPS = maps.SIZES[1], 100
 ONE = jnp.zeros(1)
 
 

@@ -54,7 +54,7 @@ def test_state() -> None:
     state_test(capture_the_flag_v0.env(), capture_the_flag_v0.parallel_env(), num_cycles=20)
 
 
-STEPS = 8_000
+STEPS = 6_000
 
 
 def the_compiled(actions: np.ndarray, number: int, limit: int) -> rules.State:
