@@ -38,6 +38,7 @@ bench: $(VENV)/dev
 	$(BIN)/python benchmarks/environments.py
 	$(BIN)/python benchmarks/timelines.py
 	$(BIN)/python benchmarks/canary.py
+	$(BIN)/python benchmarks/play_speed.py
 
 # False releases, a year, power, audits, speed: thirty minutes on two cores; then the documents quote what was measured.
 bench-gate: $(VENV)/dev
