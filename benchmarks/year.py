@@ -87,7 +87,7 @@ def targets(years: list[Year], options: argparse.Namespace) -> list[Row]:
         Row("let in", f"{len(releases)} versions"),
         Row("truly worse when let in", f"{len(worse)}",
             "≥ 1: the control breaks" if options.control else f"{promised:.3g} expected at most",
-            (len(worse) > 0) if options.control and options.days >= LONG else None if options.control else not worse),
+            (len(worse) > 0) if options.control and options.days >= MONTH else None if options.control else not worse),
         Row("what happened", counts),
         Row("attempts of the ledger", ledger),
         Row("seconds of the longest year", f"{seconds:.0f}", "≤ 1,200, two quiet cores" if whole else "",
@@ -131,7 +131,8 @@ def plot(year: Year) -> str:
     import altair as alt
 
     def smooth(name: str, place: int) -> float:
-        some = year.days[max(place - 3, 0) : place + 4]
+        first = min(max(place - 3, 0), max(len(year.days) - 7, 0))  # always whole weeks, or weekends show at the ends
+        some = year.days[first : first + 7]
         return sum(getattr(one, name) for one in some) / len(some)
 
     lines = {"incumbent": ("frozen incumbent", "#d9822b"), "served": ("served", "#1a73e8"),
@@ -141,7 +142,8 @@ def plot(year: Year) -> str:
             for name, (told, _) in lines.items() for place in range(len(year.days))]  # fmt: skip
     marks = [{"day": place, "value": smooth("served", place), "what": kinds[word]}
              for place, one in enumerate(year.days) for word in one.happened.split(", ") if word in kinds]  # fmt: skip
-    x = alt.X("day:Q", title="day", axis=alt.Axis(grid=False, tickCount=12))
+    x = alt.X("day:Q", title="day", axis=alt.Axis(grid=False, tickCount=12),
+              scale=alt.Scale(domain=[0, len(year.days)], nice=False))  # fmt: skip
     y = alt.Y("value:Q", title="reward per decision, mean of seven days", scale=alt.Scale(zero=False))
     top = alt.Legend(orient="top")
     names, colours = zip(*lines.values(), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -68,6 +69,24 @@ def test_impossible_values(
     assert all(word in said for word in words), said
     assert "Traceback" not in said
     assert not out.exists()
+
+
+def test_an_audit_that_is_over_says_so(table: pa.Table, tmp_path: Path, capsys: Capture) -> None:
+    pq.write_table(table, tmp_path / "log.parquet")
+    assert cli.main(["audit", str(tmp_path / "log.parquet")]) == 0
+    assert "100%" in told(capsys)
+
+
+@pytest.mark.parametrize("command", ["improve", "loop", "join", "score", "serve", "gate open"])
+def test_help_fills_its_lines(command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a docstring breaks its line, the help does not."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main([*command.split(), "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for before, line in itertools.pairwise(lines):
+        if line.startswith("│" + " " * 20):
+            word = line.strip("│ ").split()[0]
+            assert len(before.rstrip("│ ")) + 1 + len(word) > 78, (before, line)
 
 
 def test_a_reward_outside_its_declared_range_is_counted_and_shown(

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import jumar
 from jumar import cli_gate, cli_join, cli_loop, cli_plan, cli_registry, cli_serve, cli_ui, cli_worlds, interrupts
 from jumar.cli_flags import CLAIM_FLAGS, LOG_FLAGS, TIMELINE_FLAGS, ClaimFlags, LogFlags, TimelineFlags
+from jumar.cli_json import print_json
 from jumar.errors import JumarError, OptionError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ app = App(
     name="jumar",
     help="Learn better decisions from the log of decisions already made; certify them before anyone sees them.",
     version=jumar.__version__,
-    help_format="plaintext",
+    help_format="markdown",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
@@ -179,9 +180,10 @@ def audit(log: str, *, json: Annotated[bool, Parameter(negative="")] = False, fl
         opened = flags.open(log)
         tell("audit", 0.0)
         findings = audit_log(opened)
+        tell("audit", 1.0)
     blocked = any(finding.verdict == "blocked" for finding in findings)
     if json:
-        _print_json({"source": opened.source, "rows": opened.rows, "notes": opened.notes, "findings": findings})
+        print_json({"source": opened.source, "rows": opened.rows, "notes": opened.notes, "findings": findings})
     else:
         from jumar.report import findings_table
 
@@ -219,7 +221,7 @@ def evaluate(
     """
     result = jumar.evaluate(jumar.load_policy(policy), log, confidence=confidence, rows=rows, **claims.asked())
     if json:
-        _print_json(result)
+        print_json(result)
     else:
         from jumar.report import claims_table, evaluation_table
 
@@ -334,13 +336,6 @@ def _notes(notes: list[str] | tuple[str, ...]) -> None:
         screen.print(f"· {note}", style="dim", markup=False)
 
 
-def _print_json(document: object) -> None:
-    """Indented JSON on standard output, for programs."""
-    import msgspec
-
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
-
-
 @contextmanager
 def _progress(*, quiet: bool = False) -> Iterator[Callable[[str, float], None]]:
     """Progress by stage on standard error, so that standard output stays clean."""
@@ -378,7 +373,7 @@ def _show_result(result: Improvement, folder: Path) -> int:
     if told:
         screen.print(findings_table(told))
     if result.summary.clone is not None:
-        screen.print(f"The clone: {result.summary.clone.sentence}", markup=False)
+        screen.print(f"Clone {result.summary.clone.sentence}.", markup=False)
     screen.print(verdict_panel(certificate))
     screen.print(f"Report: {folder / 'report.html'}", markup=False)
     return CERTIFIED if certificate.verdict == "certified" else NOT_CERTIFIED

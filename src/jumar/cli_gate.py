@@ -6,7 +6,6 @@ passed, 2 bad input. Only ``cli`` imports this module.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from jumar.cli_flags import CLAIM_FLAGS, ClaimFlags
+from jumar.cli_json import print_json
 
 if TYPE_CHECKING:
-    from jumar.release import Attempt, Ledger, Look, Standing
+    from jumar.release import Ledger, Look, Standing
 
 PASSED, NOT_PASSED = 0, 3
 STYLES = {"open": "yellow", "passed": "green", "retired": "red", "closed": "dim"}
@@ -34,7 +34,7 @@ AsJson = Annotated[bool, Parameter(name="--json", negative="")]
 app = App(
     name="gate",
     help="Judge a frozen policy on decisions to come, day by day, out of one budget of error a year.",
-    help_format="plaintext",
+    help_format="markdown",
     result_action="return_value",
 )
 screen = Console(highlight=False, soft_wrap=False)
@@ -95,7 +95,7 @@ def open(
         **claims.asked(),
     )
     if json:
-        _print_json(standing)
+        print_json(standing)
     else:
         screen.print(_panel(standing))
         screen.print(f"Frozen in {gates / standing.attempt.name}", markup=False)
@@ -151,7 +151,7 @@ def status(name: str | None = None, *, gates: Folder = Path("gates"), json: AsJs
         return _show(Gates(gates).status(name), json)
     ledger = Gates(gates).ledger()
     if json:
-        _print_json(ledger)
+        print_json(ledger)
     else:
         screen.print(_ledger_table(ledger))
         screen.print(_budget(ledger))
@@ -181,7 +181,7 @@ def close(name: str, *, why: str, gates: Folder = Path("gates")) -> int:
 def _show(standing: Standing, json: bool) -> int:
     """One challenger, and whether it passed."""
     if json:
-        _print_json(standing)
+        print_json(standing)
     else:
         screen.print(_panel(standing))
     return PASSED if standing.attempt.outcome == "passed" else NOT_PASSED
@@ -269,10 +269,3 @@ def _day(when: object) -> str:
 
     assert isinstance(when, datetime.datetime)
     return f"{when.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def _print_json(document: Standing | Ledger | Attempt) -> None:
-    """Indented JSON on standard output, for programs."""
-    from jumar.release.documents import encoded
-
-    sys.stdout.write(encoded(document).decode())

@@ -6,7 +6,6 @@ In: arguments. Out: what became of every row, in the terminal or as JSON, and an
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +13,8 @@ from cyclopts import Parameter
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+from jumar.cli_json import print_json
 
 if TYPE_CHECKING:
     from jumar.serve.join_report import JoinReport
@@ -52,13 +53,11 @@ def join(
     default
         The reward of a decision that had none when its window closed.
     watermark
-        Everything up to this moment has reached the log (default: now). Decisions whose window was still open then
-        are held back.
+        Up to this moment everything has reached the log (default: now); decisions with a later window are held back.
     no_fallbacks
         Leave out decisions of the fallback; otherwise they stay, with their true propensity.
     activation
-        reported: leave out decisions that a reward reports as not activated. required: leave out all that none reports
-        as activated.
+        reported: leave out what a reward reports as not activated; required: whatever none reports as activated.
     json
         Print the counts as JSON instead.
     """
@@ -77,9 +76,7 @@ def join(
         activation=activation,
     )
     if json:
-        import msgspec
-
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+        print_json(report)
     else:
         screen.print(_table(report))
         for note in _notes(report):
@@ -128,6 +125,8 @@ def _notes(report: JoinReport) -> list[str]:
     said = [f"{n:,} rows of '{writer}' are missing: their numbers are." for writer, n in report.gaps.items()]
     if not report.final:
         said.append(f"Not final: the watermark is {report.watermark:%Y-%m-%d %H:%M:%S} UTC; run it again later.")
+    if report.written and not report.rewarded:
+        said.append("No decision of the date has a reward: all have the default.")
     if report.open_segments:
         said.append(f"{report.open_segments:,} segments were read before they were sealed.")
     if report.written and not report.pmf:

@@ -8,7 +8,6 @@ module.
 from __future__ import annotations
 
 import datetime
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from jumar.cli_json import print_json
 
 if TYPE_CHECKING:
     from jumar.loop import Day, Loop
@@ -46,7 +47,8 @@ def loop(
     log
         Folder of the decision log.
     date
-        Of the decisions, in UTC: 2026-01-31, yesterday, or last, the last day whose rewards are complete.
+        Of the decisions, in UTC: 2026-01-31; last, the last day whose rewards are complete; or yesterday, which is
+        complete only where the wait is shorter than a day.
     config
         A TOML file with a [loop] table, and a [log] table where columns need one (default: jumar.toml here).
     folder
@@ -69,9 +71,7 @@ def loop(
         err.print(str(error), style="yellow", markup=False)
         code = NOT_YET
     if json:
-        import msgspec
-
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(days, order="sorted"), indent=2).decode() + "\n")
+        print_json(days)
     return code or (LOOK if any(day.attention for day in days) else COMPLETE)
 
 

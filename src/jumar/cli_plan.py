@@ -6,7 +6,6 @@ this module.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from jumar.cli_flags import LOG_FLAGS, TIMELINE_FLAGS, LogFlags, TimelineFlags
+from jumar.cli_json import print_json
 
 PLANNED = 0
 screen = Console(highlight=False, soft_wrap=False)
@@ -73,9 +73,7 @@ def plan(
         deviation_budget=deviation_budget,
     )
     if json:
-        import msgspec
-
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n")
+        print_json(made)
     else:
         from jumar.evaluate.planning.plan_log import GainPlan
         from jumar.report.ahead_table import ahead_table

@@ -7,7 +7,6 @@ module.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
@@ -19,9 +18,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    import msgspec
+from jumar.cli_json import print_json
 
+if TYPE_CHECKING:
     from jumar.release import Registry, RegistryRecord, Version
 
 DONE, REFUSED = 0, 3
@@ -91,22 +90,22 @@ def promote(
     json
         Print the record as JSON instead.
     """
-    book = _opened(registry, gates, create, single_writer)
+    book = _opened(registry, policy, gates, create, single_writer)
     before = book.state()
     record = book.promote(_version(book, policy, why), why=why, share=share, forced=force, expect=expect)
     return _done(record, before, json)
 
 
 @_refusals
-def rollback(*, why: str, registry: Place = "registry", expect: int | None = None, json: Flag = False) -> int:
+def rollback(registry: Place = "registry", *, why: str, expect: int | None = None, json: Flag = False) -> int:
     """Return to the previous version, and end a canary if there is one.
 
     Parameters
     ----------
-    why
-        For those who will ask; it stays in the records for ever.
     registry
         Its folder or address.
+    why
+        For those who will ask; it stays in the records for ever.
     expect
         Number of the record that this is decided on; if there are later ones, nothing is changed.
     json
@@ -120,15 +119,15 @@ def rollback(*, why: str, registry: Place = "registry", expect: int | None = Non
 
 
 @_refusals
-def abandon(*, why: str, registry: Place = "registry", expect: int | None = None, json: Flag = False) -> int:
+def abandon(registry: Place = "registry", *, why: str, expect: int | None = None, json: Flag = False) -> int:
     """End the canary; production stays.
 
     Parameters
     ----------
-    why
-        For those who will ask; it stays in the records for ever.
     registry
         Its folder or address.
+    why
+        For those who will ask; it stays in the records for ever.
     expect
         Number of the record that this is decided on; if there are later ones, nothing is changed.
     json
@@ -141,7 +140,7 @@ def abandon(*, why: str, registry: Place = "registry", expect: int | None = None
     return _done(book.abandon(why=why, expect=expect), before, json)
 
 
-def history(*, registry: Place = "registry", json: Flag = False) -> int:
+def history(registry: Place = "registry", *, json: Flag = False) -> int:
     """List every change with who, when and why, the latest last; every hash is checked on the way.
 
     Parameters
@@ -155,7 +154,7 @@ def history(*, registry: Place = "registry", json: Flag = False) -> int:
 
     records = Registry(registry).history()
     if json:
-        _print_json(records)
+        print_json(records)
         return DONE
     for record in records:
         screen.print(_line(record))
@@ -184,7 +183,7 @@ def show(version: str | None = None, *, registry: Place = "registry", json: Flag
     if version is not None:
         book.policy(version)  # every file of it is checked
     if json:
-        _print_json(found)
+        print_json(found)
     else:
         screen.print(_standing(book) if version is None else _one_version(book, book.version(version)))
     return DONE
@@ -210,10 +209,12 @@ def mirror(uri: str, *, registry: Place = "registry", name: str = "jumar") -> in
     return DONE
 
 
-def _opened(registry: str, gates: Path | None, create: bool, single_writer: bool) -> Registry:
-    """The registry, begun if that is asked for and there is none."""
+def _opened(registry: str, policy: str, gates: Path | None, create: bool, single_writer: bool) -> Registry:
+    """The registry, begun if that is asked for and there is none, and there is a policy to begin it with."""
     from jumar.errors import OptionError
+    from jumar.policy import load_policy
     from jumar.release import Registry, ReleaseError
+    from jumar.release.registry.documents import ALIASES
 
     if single_writer and not create:
         raise OptionError("Your word is asked for when a registry begins", remedy="Add --create.")
@@ -222,6 +223,8 @@ def _opened(registry: str, gates: Path | None, create: bool, single_writer: bool
     except ReleaseError:
         if not create:
             raise
+    if policy not in ALIASES:
+        load_policy(policy)
     return Registry.create(registry, single_writer=single_writer, gates=gates)
 
 
@@ -237,7 +240,7 @@ def _version(book: Registry, policy: str, why: str) -> str:
 def _done(record: RegistryRecord, before: RegistryRecord, json: bool) -> int:
     """What was changed."""
     if json:
-        _print_json(record)
+        print_json(record)
         return DONE
     screen.print(_line(record))
     grid = _grid()
@@ -247,7 +250,8 @@ def _done(record: RegistryRecord, before: RegistryRecord, json: bool) -> int:
             grid.add_row(alias, f"{new} serves {_share(record.share)} of the units")
         elif old != new:
             grid.add_row(alias, f"{old or 'nothing'} → {new or 'nothing'}")
-    grid.add_row("grounds", _grounds(record))
+    if record.what != "abandon":
+        grid.add_row("grounds", _grounds(record))
     screen.print(Padding(grid, (0, 0, 0, 6)))
     return DONE
 
@@ -263,7 +267,9 @@ def _line(record: RegistryRecord, width: int = 4) -> Text:
 
 
 def _details(record: RegistryRecord) -> RenderableType:
-    """Why, on what grounds, and for whom."""
+    """Why, on what grounds, and for whom; what ends needs no grounds."""
+    if record.what == "abandon":
+        return Text(_clean(record.why, 600))
     share = Text(f"serves {_share(record.share)} of the units; ") if record.aliases.challenger else Text()
     return Group(Text(_clean(record.why, 600)), Text.assemble(share, _grounds(record), style="dim"))
 
@@ -381,10 +387,3 @@ def _grid() -> Table:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     return grid
-
-
-def _print_json(document: msgspec.Struct | list[RegistryRecord]) -> None:
-    """Indented JSON on standard output, for programs."""
-    import msgspec
-
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(document, order="sorted"), indent=2).decode() + "\n")

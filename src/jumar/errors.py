@@ -14,7 +14,7 @@ class JumarError(Exception):
         what: one sentence, without a full stop, that says what was found and what was expected.
         column: the column concerned.
         count: how many rows are affected.
-        example: one offending value.
+        example: one offending value; without a column or a count, the only one.
         remedy: what to do about it; a flag or a command where there is one.
     """
 
@@ -38,7 +38,7 @@ class JumarError(Exception):
         if self.count is not None:
             where.append(f"{self.count:,} row{'' if self.count == 1 else 's'}")
         if self.example is not None:
-            where.append(f"for example {self.example!r:.120}")
+            where.append(f"{'for example' if where else 'here'} {self.example!r:.120}")
         place = f" ({', '.join(where)})" if where else ""
         return f"{self.what}{place}. {self.remedy}"
 

@@ -34,7 +34,7 @@ def write_loop(root: Path, hostile: bool = False) -> None:
         if name in DEVIATIONS:
             changed, kl = DEVIATIONS[name]
             (place / LEARNED).mkdir()
-            (place / LEARNED / "certificate.json").write_bytes(encoded(certificate(0.003, 0.0007, changed, kl)))
+            (place / LEARNED / "screening.json").write_bytes(encoded(certificate(0.003, 0.0007, changed, kl)))
         (place / DAY_FILE).write_bytes(encoded(a_day(date, chance, name, hostile)))
     (root / CANARY).write_bytes(Canary(canary(hostile), nobody(2)).to_bytes())
     (root / WATCH).write_bytes(msgspec.json.encode(watch()))

@@ -44,8 +44,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "challengers": (lambda root: torn(root / "gates" / "d20260508" / "state-000012.json"), "d20260508"),
     "days": (lambda root: torn(root / "loop" / "days" / "date=2026-07-01" / "day.json"), "date=2026-07-01"),
     "learned": (
-        lambda root: torn(root / "loop" / "days" / "date=2026-07-05" / "learned" / "certificate.json"),
-        "certificate.json",
+        lambda root: torn(root / "loop" / "days" / "date=2026-07-05" / "learned" / "screening.json"),
+        "screening.json",
     ),
     "canary": (lambda root: torn(root / "loop" / "canary.arrow"), "canary.arrow"),
     "watch": (lambda root: torn(root / "loop" / "watch.json"), "watch.json"),

@@ -354,6 +354,11 @@ def test_parts_that_do_not_exist(frame: pd.DataFrame) -> None:
         log.rows_in("train")  # type: ignore[arg-type]
 
 
+def test_an_only_value_is_no_example() -> None:
+    assert "date (here 'soon')" in str(JumarError("--date takes a date", example="soon", remedy="Mend it."))
+    assert "(3 rows, for example 1.5)" in str(JumarError("Too large", count=3, example=1.5, remedy="Mend them."))
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv", "arrow"])
 def test_a_log_that_changes_while_it_is_read(frame: pd.DataFrame, tmp_path: Path, ending: str) -> None:
     """What the checks saw is no longer what later passes would see."""

@@ -134,6 +134,23 @@ def test_a_look_is_the_capital_of_the_units_that_production_served_until_then(fi
     assert_allclose(seen.metrics[0].harm_needs, math.log(10 * 2 / 0.045))
 
 
+def test_bounds_of_some_days_grow_with_the_stage():
+    """So a sum of many days is not cut at what units bring in a few, and early looks need not wait for late ones."""
+    metric = CanaryMetric(name="reward", low=-1.0, high=3.0, days=2)
+    assert [(one.low, one.high) for one in map(metric.at_day, (1, 2, 3, 8))] == [
+        (-1.0, 3.0), (-1.0, 3.0), (-1.5, 4.5), (-4.0, 12.0)]  # fmt: skip
+    assert CanaryMetric(name="reward", low=1.0).at_day(9) == CanaryMetric(name="reward", low=1.0)
+    cut = {}
+    for days in (None, 1):
+        metric = CanaryMetric(name="reward", high=1.0, days=days)
+        stage = Stage(share=0.5, looks=[1, 4], units=10**9, days=4)
+        plan = msgspec.structs.replace(PLAN, metrics=[metric, PLAN.metrics[1]], stages=[stage], watch=None)
+        canary, _ = through(plan, Town())
+        cut[days] = [look.metrics[0].cut for look in canary.record.days if look.metrics]
+    assert cut[None][1] > 500
+    assert cut[1] == [0, 0]
+
+
 def test_harm_is_taken_back_and_named():
     worse, _ = through(PLAN, Town(effect=-0.6))
     assert worse.record.outcome == "rollback"

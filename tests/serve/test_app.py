@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -133,6 +134,8 @@ def test_rewards_are_logged_with_their_metrics(make: Make) -> None:
     assert (first["value"], dict(first["metrics"]), first["reward_id"]) == (2.0, {"tapped": 1.0, "é": -0.5}, None)
     assert (second["value"], second["reward_id"]) == (None, "r")
     assert asyncio.run(caller.post("/reward", {"decision_id": "d"}))[0] == 400
+    for name in ("a\0b", "\0", "\n\0"):  # no column of a log can be named so
+        assert asyncio.run(caller.post("/reward", {"decision_id": "d", "metrics": {name: 1}}))[0] == 400
 
 
 def test_candidates(make: Make) -> None:
@@ -369,6 +372,20 @@ def test_the_page_needs_nothing_from_elsewhere(make: Make) -> None:
     assert "<script" not in text
     for word in ("/decide", "DecideRequest", "Context", "spelt"):
         assert word in text
+
+
+def test_the_request_on_the_page_is_decided(make: Make) -> None:
+    """It goes to where the page came from, names every feature, and asks for the token where one is asked for."""
+    caller = make()
+    text = html.unescape(asyncio.run(caller.send("GET", "/docs", headers={"host": "example.org:9000"}))[2].decode())
+    assert "curl -s example.org:9000/decide" in text
+    assert "Bearer" not in text
+    (asked,) = re.findall(r"-d '(.*\"context\".*)'", text)
+    status, told = caller.decide(msgspec.json.decode(asked))
+    assert (status, told["fallback"]) == (200, False)
+    guarded = asyncio.run(make(tokens=[TOKEN.encode()]).send("GET", "/docs", headers={"host": "<b>"}))[2].decode()
+    assert "Bearer $JUMAR_TOKEN" in guarded
+    assert "curl -s localhost:8700/decide" in guarded
 
 
 def test_futures_of_a_closed_loop_do_no_harm(make: Make) -> None:

@@ -88,6 +88,25 @@ def test_the_challenger_decides_about_its_units(
     assert counts[str(state.aliases.challenger)] == int(exposed.sum())
 
 
+def test_one_column_deals_out_the_arms_where_a_policy_knows_no_unit(
+    registry: Registry, rows: pa.Table, tmp_path: Path
+) -> None:
+    """Every row is decided once, and both arms log the unit by which they were dealt out."""
+    policy, model = registry.policy("production"), registry.files("production")["policy.onnx"]
+    roles = msgspec.structs.replace(policy.card.log_schema.roles, unit=None)
+    schema = msgspec.structs.replace(policy.card.log_schema, roles=roles)
+    Policy(msgspec.structs.replace(policy.card, log_schema=schema), model).save(tmp_path / "unitless")
+    challenger = str(registry.state().aliases.production)
+    registry.promote(registry.register(tmp_path / "unitless").version, why="learned without units", forced=True)
+    registry.promote(challenger, why="to see", share=0.3)
+    record(registry, rows, tmp_path / "log")
+    found, state = logged(tmp_path / "log"), registry.state()
+    exposed = places(rows.sort_by("decision_id")["unit"], state.salt) < 0.3
+    expected = np.where(exposed, challenger, str(state.aliases.production))
+    assert found["policy"].to_pylist() == expected.tolist()
+    assert found["unit"].to_pylist() == rows.sort_by("decision_id")["unit"].to_pylist()
+
+
 def test_what_cannot_be_logged(registry: Registry, rows: pa.Table, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with pytest.raises(LogError, match="need an id"):

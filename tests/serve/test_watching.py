@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import shutil
+import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from service_kit import CONTEXT, Caller, make_policy, make_registry
 from jumar.policy import Policy
 from jumar.policy.exploration import parse_exploration
 from jumar.policy.sampling import draw, hash_key, uniforms
+from jumar.serve import watching
 from jumar.serve.counts import DayCounts, decided_today
 from jumar.serve.decider import Decider
 from jumar.serve.journal import Journal
@@ -310,3 +313,54 @@ def test_metrics_of_processes_add_up(tmp_path: Path) -> None:
     (tmp_path / "metrics-7.json").write_bytes(b"{torn")
     assert "jumar_rewards_total 7\n" in one.text().decode()
     assert msgspec.json.decode((tmp_path / "metrics-1.json").read_bytes())
+
+
+def test_a_look_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_LATE_S", 0.05)
+    goes_on = threading.Event()
+
+    def hanging() -> Any:
+        goes_on.wait(30.0)
+        raise OSError("gone")
+
+    async def follow() -> None:
+        caller = Caller(make_policy())
+        watcher = Watcher(hanging, caller.desk, decider_of, caller.metrics, 0.01)
+        task = asyncio.create_task(watcher.run())
+        for told in (True, False):
+            while ("look" in watcher.problems) is not told:
+                await asyncio.sleep(0.01)
+            goes_on.set()
+        assert "gone" in watcher.problems["registry"]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    try:
+        asyncio.run(asyncio.wait_for(follow(), 20.0))
+    finally:
+        goes_on.set()
+
+
+def test_a_registry_that_does_not_answer_holds_up_no_end() -> None:
+    """A disk that hangs keeps its thread for ever; the service must end all the same."""
+    begun, never = threading.Event(), threading.Event()
+
+    def hanging() -> Any:
+        begun.set()
+        never.wait(30.0)
+        raise OSError("gone")
+
+    async def follow() -> None:
+        caller = Caller(make_policy())
+        task = asyncio.create_task(Watcher(hanging, caller.desk, decider_of, caller.metrics, 0.01).run())
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    started = time.monotonic()
+    try:
+        asyncio.run(follow())
+        assert time.monotonic() - started < 10.0
+    finally:
+        never.set()

@@ -17,14 +17,13 @@ import msgspec
 from jumar.errors import JumarError
 from jumar.evaluate.certificate import Certificate
 from jumar.loop.documents import Day
-from jumar.loop.folders import CANARY, LEARNED, LOOP, WATCH, Folders, read_document
+from jumar.loop.folders import CANARY, LEARNED, LOOP, SCREENING, WATCH, Folders, read_document
 from jumar.release.canary_plan import CanaryRecord
 from jumar.release.canary_state import Canary
 from jumar.release.documents import Attempt, Ledger, Look, Manifest, ReleaseError
 from jumar.release.registry.documents import RegistryRecord, Version
 from jumar.release.registry.files import files_at
 from jumar.release.registry.registry import GATES, Registry
-from jumar.release.registry.versions import CERTIFICATE
 from jumar.release.store import Store
 from jumar.release.watch import Watch
 
@@ -181,7 +180,7 @@ def _learned(folders: Folders, days: list[Day], tried: _Tries) -> dict[str, Cert
     """Certificates of the runs that challengers were learned in."""
     found = {}
     for day in days:
-        path = folders.of(day.date) / LEARNED / CERTIFICATE
+        path = folders.of(day.date) / LEARNED / SCREENING
         if day.opened:
             certificate = tried("learned", lambda path=path: read_document(path, Certificate), None)
             if certificate is not None:

@@ -128,15 +128,16 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
-def seconds(name: str, words: str | float | None) -> float:
+def seconds(name: str, words: str | float | None, *, most_days: float = math.inf) -> float:
     """Seconds of "day", "7d", "12 hours", or of a number.
 
     Args:
         name: of the flag, for the error.
         words: the duration.
+        most_days: how long it may be.
 
     Raises:
-        OptionError: no duration, or none above 0.
+        OptionError: no duration, none above 0, or a longer one.
     """
     found: float | None = None
     if _is_number(words):
@@ -146,10 +147,12 @@ def seconds(name: str, words: str | float | None) -> float:
         found = float(match[1] or 1) * SECONDS[unit] if unit in SECONDS else None
     if found is None or not (math.isfinite(found) and found > 0):
         raise OptionError(
-            f"--{name} takes a time",
+            f"--{name} takes a time above 0",
             example=words,
             remedy=f"Say for example --{name} day, --{name} 12h or --{name} 7d.",
         )
+    if found > most_days * SECONDS["day"]:
+        raise OptionError(f"--{name} is {most_days:g} days at most", example=words, remedy="Give a shorter time.")
     return found
 
 

@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from jumar.errors import OptionError
 from jumar.logs import seconds
 from jumar.loop.documents import FORMAT, STEPS, Day, LoopConfig, Step, StepName, checked
 from jumar.loop.facts import audit_step, join_step
@@ -24,6 +23,7 @@ from jumar.loop.rollout import canary_step, release_step, watch_step
 from jumar.loop.work import Work, production_of
 from jumar.release import Gates, Registry, ReleaseError
 from jumar.release.registry.registry import GATES
+from jumar.serve.join import date_of
 from jumar.version import VERSION
 
 LOGGED = "decisions/date=????-??-??"
@@ -169,17 +169,3 @@ _STEPS: dict[StepName, Callable[[Work], Step]] = {
     "watch": watch_step,
     "release": release_step,
 }
-
-
-def date_of(date: datetime.date | str) -> datetime.date:
-    """A date as it is given.
-
-    Raises:
-        OptionError: it is none.
-    """
-    if isinstance(date, datetime.date):
-        return date
-    try:
-        return datetime.date.fromisoformat(date)
-    except ValueError as error:
-        raise OptionError("--date takes a date", example=date, remedy="Say for example 2026-01-31.") from error

@@ -21,6 +21,7 @@ from jumar.records import Record
 from jumar.release.canary_plan import STAGES, CanaryMetric, CanaryPlan, Stage
 from jumar.release.canary_plan import checked as checked_stages
 from jumar.release.ledger import checked_budget
+from jumar.serve.join import MOST_WAIT_DAYS
 
 FORMAT = 1
 CONFIG_NAME = "jumar.toml"
@@ -174,7 +175,7 @@ def checked(config: LoopConfig) -> LoopConfig:
         OptionError: one is not.
     """
     checked_budget(config.confidence, config.attempts)
-    seconds("wait", config.wait)
+    seconds("wait", config.wait, most_days=MOST_WAIT_DAYS)
     ranges = {
         "every": (config.every, 1, 366),
         "window": (config.window, 1, 3_660),

@@ -21,6 +21,7 @@ from jumar.serve.join import join
 AUDIT = "audit.json"
 MOST_ACTIONS = 50
 FEW = 1_000  # decisions; fewer may be all alike, and that is no fault of the log
+ALIKE = "rewards"
 HELD = "The day is neither learned from nor judged by, and nothing is opened or promoted."
 
 
@@ -36,8 +37,7 @@ def join_step(work: Work) -> Step:
         LogError: the log holds no decision of that day, or is damaged.
     """
     config, now = work.config, work.now()
-    over = datetime.datetime.combine(work.date, datetime.time(), datetime.UTC) + datetime.timedelta(days=1)
-    if now < over + datetime.timedelta(seconds=seconds("wait", config.wait)):
+    if work.date >= (now - datetime.timedelta(seconds=seconds("wait", config.wait))).date():
         raise NotYetError(
             f"The day {work.date} is not over: rewards of its decisions may still come",
             remedy=f"Run it again when {config.wait} have passed since its end, which is at midnight UTC.",
@@ -106,7 +106,9 @@ def audit_step(work: Work) -> Step:
         said = [f"Production decided too little on this day to audit it: {error}", HELD]
         return Step(name="audit", said=said, figures={"blocked": 1.0})
     keep(work.place / AUDIT, in_lines(findings))
-    blocked = [one.sentence for one in findings if one.verdict == "blocked"]
+    # Rewards that are all alike are no reason: whether they are comes of the draws, and to leave such days out would
+    # choose what judges by its outcome.
+    blocked = [one.sentence for one in findings if one.verdict == "blocked" and one.name != ALIKE]
     said = [*blocked, HELD] if blocked else ["No finding blocks."]
     warned = sum(one.verdict not in ("ok", "blocked") for one in findings)
     return Step(

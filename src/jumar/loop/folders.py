@@ -24,6 +24,7 @@ from jumar.release.ledger import locked
 from jumar.serve.join import LOG
 
 LOOP, DAY_FILE, COUNTED, LEARNED = "loop", "day.json", "counted.parquet", "learned"
+SCREENING = "screening.json"  # in LEARNED: what was a certificate, under a name that lets nothing into a registry
 CANARY, WATCH = "canary.arrow", "watch.json"
 WAIT_S = 5.0
 Document = TypeVar("Document", bound=msgspec.Struct)

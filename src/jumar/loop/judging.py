@@ -13,8 +13,8 @@ from jumar.errors import LogError
 from jumar.evaluate import Certificate
 from jumar.improvement import CERTIFICATE_FILE, improve
 from jumar.loop.documents import Step
-from jumar.loop.folders import LEARNED, read_document
-from jumar.loop.work import Work
+from jumar.loop.folders import LEARNED, SCREENING, read_document
+from jumar.loop.work import ROWS_SEEN, Work
 from jumar.release import Attempt, BusyError, NothingLeftError, ReleaseError
 from jumar.release.documents import YEAR
 from jumar.release.ledger import admit, spent
@@ -27,7 +27,7 @@ SEEN_SHARE = 0.5  # of units, about, that a policy was not fitted on
 def gates_step(work: Work) -> Step:
     """Every open challenger sees the day; those of an earlier production are closed."""
     said, figures = [], {}
-    against, production = work.comparators(), work.production
+    against, production = work.seen_under(), work.production
     told = {name for day in work.days if (step := day.step("gates")) for name in step.figures}
     for attempt in work.attempts():
         closed = f"{attempt.name}.closed"
@@ -60,7 +60,7 @@ def _looked(work: Work, attempt: Attempt, figures: dict[str, float]) -> str:
         except NothingLeftError:
             return f"{name}: it may have learned from all units of the day."
     look = standing.looks[-1]
-    figures |= {f"{name}.rows": float(look.rows_so_far), f"{name}.log_capital": look.log_capital}
+    figures |= {f"{name}{ROWS_SEEN}": float(look.rows_so_far), f"{name}.log_capital": look.log_capital}
     return (
         f"{name}: {standing.attempt.outcome} after {look.rows_so_far:,} decisions; gain {look.estimate:+.4g} a "
         f"decision, {look.log_capital:.1f} nats of evidence."
@@ -86,7 +86,7 @@ def _learned(work: Work, name: str, window: Path) -> tuple[Step, str]:
     rows = sum(work.folders.rows(date) for date in days)
     figures = {"days": float(len(days)), "rows": float(rows)}
     result = work.place / LEARNED
-    certificate = read_document(result / CERTIFICATE_FILE, Certificate)
+    certificate = read_document(result / SCREENING, Certificate)
     if certificate is None:
         certificate = _improved(work, work.folders.window(days, window), result)
     if certificate.verdict != "certified":
@@ -122,6 +122,7 @@ def _improved(work: Work, window: Path, result: Path) -> Certificate:
         learner=config.learner,
     )
     found.save(result)
+    (result / CERTIFICATE_FILE).rename(result / SCREENING)
     return found.certificate
 
 

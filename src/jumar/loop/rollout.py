@@ -17,12 +17,15 @@ import pyarrow.parquet as pq
 from jumar.evaluate.claims import Claim
 from jumar.loop.documents import Step
 from jumar.loop.folders import CANARY, WATCH, keep, read_document
+from jumar.loop.served import served_pmf
 from jumar.loop.work import Work, columns_of, pc
 from jumar.release import Attempt, RegistryRecord, ReleaseError
 from jumar.release.canary import begin, update
 from jumar.release.canary_plan import CanaryMetric, CanaryPlan
 from jumar.release.canary_state import Canary
 from jumar.release.watch import Watch, WatchMetric, WatchPlan, begin_watch, update_watch
+from jumar.serve.join import REPORT
+from jumar.serve.join_report import JoinReport
 
 KEPT = 0.995  # of the units whose sums are not cut in a canary
 
@@ -70,7 +73,7 @@ def _canary(work: Work) -> Canary | None:
         return None
     canary = known if known is not None and known.record.plan.salt == state.salt else _begun(work, state, version)
     if canary.record.outcome == "open":
-        rows = _rows(work.folders.joined(work.date), canary.record.plan)
+        rows = _rows(work, work.folders.joined(work.date), canary.record.plan)
         canary = update(canary, work.date, rows, share=work.share_at_end(version))
         keep(path, canary.to_bytes())
     return canary
@@ -91,36 +94,53 @@ def _begun(work: Work, state: RegistryRecord, version: str) -> Canary:
     )
     canary = begin(plan)
     for date, path in zip(days, before, strict=True):
-        canary = update(canary, date, _rows(path, plan), share=0.0)
+        canary = update(canary, date, _rows(work, path, plan), share=0.0)
     return canary
 
 
 def _canary_metric(work: Work, claim: Claim, before: list[Path]) -> CanaryMetric:
-    """What units bring of one metric, cut at what nearly all of them stay within in the days before."""
+    """What units bring of one metric, cut at what nearly all of them stay within in as many days as lie before."""
     low, high, name = min(claim.low, 0.0), max(claim.high, 0.0), _column(claim)
     if before:
-        rows = pa.concat_tables([columns_of(path, ["unit", name]) for path in before])
+        rows = pa.concat_tables([_by_unit(work, path, ["unit", name]) for path in before])
+        rows = rows.filter(pc.is_valid(rows["unit"]))
         sums = rows.group_by("unit").aggregate([(name, "sum")])[f"{name}_sum"].to_numpy()
         high = max(high, float(np.quantile(sums, KEPT)))
         low = min(low, float(np.quantile(sums, 1.0 - KEPT)))
-    return CanaryMetric(name=name, low=low, high=high, better=claim.better, tolerance=_tolerance(work, claim, low))
+    tolerance, days = _tolerance(work, claim, low), max(len(before), 1)
+    return CanaryMetric(name=name, low=low, high=high, days=days, better=claim.better, tolerance=tolerance)
 
 
 def _tolerance(work: Work, claim: Claim, low: float) -> float:
-    """What may be lost, as a share of what there is; a share of what may be negative says nothing."""
-    margin = work.config.margin if claim.kind == "value" else claim.margin
+    """What may be lost, as a share of what there is; a share of what may be negative says nothing.
+
+    Of a guardrail that must get better, nothing is: that is the gate's to show.
+    """
+    margin = work.config.margin if claim.kind == "value" else max(claim.margin, 0.0)
     return margin if low >= 0.0 else 0.0
 
 
 def _column(claim: Claim) -> str:
-    """The column of a joined log that a claim is about."""
-    return "reward" if claim.kind == "value" else claim.metric
+    """The column of a joined log that a claim is about: of the gain, whatever is certified as the reward."""
+    return claim.metric
 
 
-def _rows(path: Path, plan: CanaryPlan) -> pa.Table:
-    """The columns of a canary, units as text."""
-    table = columns_of(path, ["unit", "policy", *(one.name for one in plan.metrics)])
-    return table.set_column(0, "unit", table["unit"].cast(pa.string()))
+def _rows(work: Work, path: Path, plan: CanaryPlan) -> pa.Table:
+    """The columns of a canary."""
+    return _by_unit(work, path, ["unit", "policy", *(one.name for one in plan.metrics)])
+
+
+def _by_unit(work: Work, path: Path, names: list[str]) -> pa.Table:
+    """Columns of a joined log, the first of which is the unit, as text, and null where a decision had none.
+
+    The join puts the decision's id there, which may look like an exposed unit although production decided.
+    """
+    table = work.capped(columns_of(path, [*names, "decision_id"]))
+    report, unit = read_document(path.with_name(REPORT), JoinReport), table["unit"].cast(pa.string())
+    if report is None or report.without_unit:
+        nameless = pc.equal(unit, table["decision_id"].cast(pa.string()))
+        unit = pc.if_else(nameless, pa.scalar(None, pa.string()), unit)
+    return table.set_column(0, "unit", unit).select(names)
 
 
 def release_step(work: Work) -> Step:
@@ -219,7 +239,7 @@ def _weights(work: Work, previous: str, plan: WatchPlan) -> tuple[np.ndarray, np
     policy = work.registry.policy(previous)
     features = [feature.name for feature in policy.card.log_schema.features]
     metrics = [one.name for one in plan.metrics]
-    table = pq.ParquetFile(work.folders.counted(work.date)).read()
+    table = work.capped(pq.ParquetFile(work.folders.counted(work.date)).read())
     absent = [name for name in features if name not in table.column_names]
     if absent:
         raise ReleaseError(
@@ -229,7 +249,7 @@ def _weights(work: Work, previous: str, plan: WatchPlan) -> tuple[np.ndarray, np
         )
     action = pc.index_in(table["action"], pa.array(policy.actions, table["action"].type)).combine_chunks()
     known = pc.fill_null(action, 0).to_numpy().astype(np.int64)
-    pmf = policy.pmf(table)
+    pmf = served_pmf(policy, table)
     taken = np.take_along_axis(pmf, known[:, None], axis=1)[:, 0]
     taken = np.where(
         action.is_null().to_numpy(zero_copy_only=False), 0.0, taken

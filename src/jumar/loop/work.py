@@ -23,12 +23,14 @@ import pyarrow.parquet as pq
 from jumar.evaluate.asked import Asked, claims_on
 from jumar.evaluate.claims import Claim
 from jumar.logs import Log, read_log
+from jumar.logs.options import options
 from jumar.logs.source import NOT_FEATURES
 from jumar.loop.documents import Day, LoopConfig
 from jumar.loop.folders import Folders
 from jumar.release import Attempt, Gates, Registry, RegistryRecord
 
 pc: Any = pyarrow.compute  # its functions are made at run time, which type checkers cannot see
+ROWS_SEEN = ".rows"  # figure of a gate: decisions that a challenger has counted
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,15 @@ class Work:
         """The reward and each guardrail, with bounds, direction and margin."""
         return claims_on(self.counted_log(), Asked(guardrail=self.asked.guardrail))
 
+    def capped(self, table: pa.Table) -> pa.Table:
+        """Joined decisions with the reward as it is certified: moved to its bounds where the settings say so."""
+        chosen = options({}, self.config_path)
+        name = chosen.reward or "reward"
+        if not chosen.cap_reward or chosen.reward_range is None or name not in table.column_names:
+            return table
+        within = np.clip(table[name].to_numpy().astype(np.float64), *chosen.reward_range)
+        return table.set_column(table.column_names.index(name), name, pa.array(within))
+
     def attempts(self) -> list[Attempt]:
         """Rows of the ledger of gates; none where no challenger was ever opened."""
         ledger = self.gates.known_ledger()
@@ -110,6 +121,16 @@ class Work:
     def comparators(self) -> dict[str, str]:
         """Which production each challenger that this loop opened is judged against."""
         return {day.opened: day.production for day in self.days if day.opened}
+
+    def seen_under(self) -> dict[str, str]:
+        """The production on whose decisions each challenger, also one that was opened by hand, was judged first."""
+        found: dict[str, str] = {}
+        for day in self.days:
+            step = day.step("gates")
+            for name in step.figures if step else ():
+                if name.endswith(ROWS_SEEN):
+                    found.setdefault(name.removesuffix(ROWS_SEEN), day.production)
+        return found | self.comparators()
 
     def days_of_production(self, most: int) -> list[datetime.date]:
         """Days back, this one among them, on which production as it is now was judged and no audit blocked."""

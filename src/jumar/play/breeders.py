@@ -9,6 +9,7 @@ Hansen and Ostermeier, "Completely Derandomized Self-Adaptation in Evolution Str
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -50,7 +51,9 @@ class Strategy:
 
     def __init__(self, population: int = 64, seed: int = 0, spread: float = 0.3) -> None:
         try:
-            import cma
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # it misses a library to plot with, which nobody asks for
+                import cma
         except ImportError as error:
             raise PlayError("The evolution strategy needs the package cma", remedy="Install 'jumar[play]'.") from error
         options = {"popsize": population, "seed": seed + 1, "CMA_diagonal": True, "verbose": -9, "maxiter": 10**9}
@@ -85,7 +88,7 @@ class Grown:
         painting = kind == "hyperneat"
         rates = Rates(add_node=0.05, add_link=0.1, activation=0.05 if painting else 0.0)
         shape = players.painter_shape() if painting else players.neat_shape()
-        self.evolution = Neat(shape, Settings(population=population, rates=rates), seed)
+        self.evolution = Neat(shape, Settings(population, max(min(8, population // 4), 1), rates=rates), seed)
         self._painting, self._steps = painting, 1
 
     @property

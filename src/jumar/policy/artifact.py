@@ -216,9 +216,12 @@ def load_policy(path: str | os.PathLike[str]) -> Policy:
         place = place / "policy"
     for name in (CARD_FILE, MODEL_FILE):
         if not (place / name).is_file():
+            below = sorted(path.parents[1] for path in place.glob(f"*/policy/{CARD_FILE}"))
             raise PolicyError(
                 f"There is no policy in '{place}': {name} is missing",
-                remedy="Name the policy folder that 'jumar improve' wrote; a refused run has none.",
+                remedy=f"There is one in '{below[0]}'; name that."
+                if below
+                else "Name the policy folder that 'jumar improve' wrote; a refused run has none.",
             )
     return policy_of((place / MODEL_FILE).read_bytes(), (place / CARD_FILE).read_bytes(), str(place))
 

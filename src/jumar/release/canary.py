@@ -159,7 +159,7 @@ def _looks(canary: Canary) -> list[MetricLook]:
         _look(
             canary, one, arms, pilots(place), units.sums[seen, k], np.where(known, units.sums_before[seen, k], np.nan)
         )
-        for k, one in enumerate(plan.metrics)
+        for k, one in enumerate(metric.at_day(record.day) for metric in plan.metrics)
     ]
 
 

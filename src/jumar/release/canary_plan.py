@@ -47,6 +47,7 @@ class CanaryMetric(Record, frozen=True, kw_only=True):
     Attributes:
         name: of the column.
         low, high: where a unit's sum is cut, in the column's own units. What is tested is the cut sum.
+        days: of a stage in which hardly a unit's sum is cut; at later looks the bounds grow in proportion. None: never.
         better: whether more or less of it is wanted.
         tolerance: how much worse than under production it may be without a rollback, as a share of what units bring
             under production.
@@ -57,9 +58,19 @@ class CanaryMetric(Record, frozen=True, kw_only=True):
     name: str
     low: float = 0.0
     high: float = 1.0
+    days: int | None = None
     better: Literal["higher", "lower"] = "higher"
     tolerance: float = 0.0
     margin: float | None = None
+
+    def at_day(self, day: int) -> CanaryMetric:
+        """The metric at a look: its bounds depend on nothing but the day of the stage, so no look has chosen them."""
+        longer = 1.0 if self.days is None else max(day / self.days, 1.0)
+        return msgspec.structs.replace(
+            self,
+            low=self.low * (longer if self.low < 0.0 else 1.0),
+            high=self.high * (longer if self.high > 0.0 else 1.0),
+        )
 
     @property
     def scale(self) -> float:
@@ -298,6 +309,10 @@ def _check_metric(metric: CanaryMetric) -> None:
             f"The bounds of '{metric.name}' are not a range",
             example=(metric.low, metric.high),
             remedy="Give two finite numbers, the lower one first.",
+        )
+    if metric.days is not None and metric.days < 1:
+        raise OptionError(
+            f"The bounds of '{metric.name}' are those of at least one day", example=metric.days, remedy="Say 7."
         )
     margin = metric.tolerance if metric.margin is None else metric.margin
     if not 0.0 <= metric.tolerance <= margin < 1.0:

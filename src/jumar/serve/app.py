@@ -7,6 +7,7 @@ mend, 503 for what may be tried again. ``server`` runs it; tests call it in proc
 from __future__ import annotations
 
 import hmac
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import msgspec
 
 from jumar.errors import JumarError
 from jumar.serve.contexts import MalformedError
-from jumar.serve.desk import BusyError, Desk, UnloggedError
+from jumar.serve.desk import Desk, NotNowError, UnloggedError
 from jumar.serve.messages import Accepted, DecideRequest, Health, Problem, RewardRequest
 from jumar.serve.metrics import Metrics
 from jumar.serve.openapi import docs, openapi
@@ -141,7 +142,8 @@ class App:
         return 200, JSON, _encode(self._document())
 
     async def _answer_docs(self, scope: Scope, receive: Receive) -> tuple[int, bytes, bytes]:
-        return 200, HTML, docs(self._document())
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        return 200, HTML, docs(self._document(), host if _HOST.fullmatch(host) else "localhost:8700")
 
     def _document(self) -> dict[str, Any]:
         return openapi(self.desk.serving, guarded=bool(self.tokens), limits=(self.limits.rows, self.limits.body_bytes))
@@ -160,9 +162,7 @@ class App:
             return await work(rows)
         except MalformedError as error:
             raise RefusedError(400, str(error)) from error
-        except BusyError as error:
-            raise RefusedError(503, str(error), (b"retry-after", b"1")) from error
-        except UnloggedError as error:
+        except (NotNowError, UnloggedError) as error:
             raise RefusedError(503, str(error), (b"retry-after", b"1")) from error
         except JumarError as error:
             raise RefusedError(422, str(error)) from error
@@ -192,6 +192,7 @@ class App:
 
 
 _CLOSE = (b"connection", b"close")
+_HOST = re.compile(r"[\w.:\[\]-]{1,255}", re.ASCII)
 _WANTED = frozenset({b"authorization", b"content-type", b"content-length"})
 
 

@@ -108,7 +108,8 @@ def _python(kind: pa.DataType) -> Any:
         bounds = msgspec.Meta(ge=0 if found[1] else -(2**bits), le=2**bits - 1)
         return Union[Annotated[int, bounds], None]  # noqa: UP007, msgspec's metadata knows no |
     if pa.types.is_timestamp(kind):
-        return datetime.datetime | None
+        told = msgspec.Meta(description="a moment by RFC 3339, UTC where no zone is given")
+        return Union[Annotated[datetime.datetime, told], None]  # noqa: UP007, as above
     if pa.types.is_date(kind):
         return datetime.date | None
     return {pa.bool_(): bool, pa.float64(): float}.get(kind, str) | None

@@ -28,8 +28,8 @@ _MOST_IN_FLIGHT = 2  # batches: one is written while the next is scored; more wo
 _APART_S = 0.004  # of two batches: much of what one costs is the same for one row and for twenty
 
 
-class BusyError(Exception):
-    """More rows wait than the service may hold."""
+class NotNowError(Exception):
+    """Nothing decides yet, or more rows wait than the service may hold: try again."""
 
 
 class UnloggedError(Exception):
@@ -134,12 +134,12 @@ class Desk:
 
         Raises:
             MalformedError, OptionError: a context that no policy could read, an action that is none.
-            BusyError: too much is waiting, or nothing decides yet.
+            NotNowError: too much is waiting, or nothing decides yet.
             UnloggedError: the decisions may not be in the log.
         """
         serving = self.serving
         if serving is None:
-            raise BusyError("No policy decides yet: the registry has no production version")
+            raise NotNowError("No policy decides yet: the registry has no production version")
         ids = [one.decision_id or new_id() for one in requests]
         deciders = serving.deciders([one.unit for one in requests])
         read = [decider.reader.row(one.context) for decider, one in zip(deciders, requests, strict=True)]
@@ -165,7 +165,7 @@ class Desk:
         """Log rewards.
 
         Raises:
-            BusyError, UnloggedError: as for ``decide``.
+            NotNowError, UnloggedError: as for ``decide``.
         """
         ticket = self._ticket(len(requests))
         self._rewards[0].extend(requests)
@@ -182,7 +182,7 @@ class Desk:
 
     def _ticket(self, rows: int) -> _Ticket:
         if self.waiting + rows > self._most_waiting:
-            raise BusyError(f"More than {self._most_waiting:,} rows wait to be written")
+            raise NotNowError(f"More than {self._most_waiting:,} rows wait to be written")
         self.waiting += rows
         return _Ticket([None] * rows, rows, asyncio.get_running_loop().create_future())
 

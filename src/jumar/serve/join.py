@@ -29,6 +29,7 @@ import ibis.expr.types as ir
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ibis.common.exceptions import IbisError
 
 from jumar.errors import LogError, OptionError
 from jumar.files import check_free, replacing_folder
@@ -41,6 +42,7 @@ from jumar.serve.journal.reading import LogFiles, log_files
 from jumar.serve.journal.sink import REWARDS, SEQUENCE, WRITER
 
 LOG, LATE, UNKNOWN, REPORT = "log.parquet", "_late.parquet", "_unknown.parquet", "_report.json"
+MOST_WAIT_DAYS = 366  # each day more is one more day of the log that is read
 _MOST_METRICS = 200
 _ROWS = 65_536
 _BASE = ("decision_id", "unit", "time", "action", "propensity", "pmf", "reward", *OWN)
@@ -99,7 +101,7 @@ def join(
         check_free(target, (LOG, LATE, UNKNOWN, REPORT))
         try:
             return _Join(engine, rules, decisions, rewards).write(target)
-        except duckdb.Error as error:
+        except (duckdb.Error, IbisError) as error:
             raise LogError(
                 f"The log in '{folder}' cannot be joined: {str(error).splitlines()[0]:.200}",
                 remedy="If a file is damaged, restore it from a copy, or move it out of the log.",
@@ -115,10 +117,7 @@ def _rules(
     fallbacks: bool,
     activation: Literal["reported", "required"],
 ) -> Rules:
-    try:
-        day = date if isinstance(date, datetime.date) else datetime.date.fromisoformat(date)
-    except ValueError as error:
-        raise OptionError("--date takes a date", example=date, remedy="Say for example 2026-01-31.") from error
+    day = date_of(date)
     if reward not in get_args(Aggregation):
         raise OptionError("Rewards cannot be added up so", example=reward, remedy="Say sum, first, last or max.")
     if activation not in ("reported", "required"):
@@ -128,7 +127,7 @@ def _rules(
     number = (day - datetime.date(1970, 1, 1)).days
     rules = Rules(
         day=number,
-        wait_us=round(seconds("wait", wait) * 1e6),
+        wait_us=round(seconds("wait", wait, most_days=MOST_WAIT_DAYS) * 1e6),
         watermark_us=0,
         aggregation=reward,
         default=float(default),
@@ -137,10 +136,23 @@ def _rules(
     )
     now = time.time_ns() // 1_000
     if watermark is not None:
-        aware = watermark if watermark.tzinfo else watermark.replace(tzinfo=datetime.UTC)
-        now = (aware - _EPOCH) // datetime.timedelta(microseconds=1)
+        now = (_utc(watermark) - _EPOCH) // datetime.timedelta(microseconds=1)
     # Beyond the last moment that matters nothing changes, so every later run gives the same bytes.
     return msgspec.structs.replace(rules, watermark_us=min(now, rules.final_us))
+
+
+def date_of(date: datetime.date | str) -> datetime.date:
+    """A date as it is given.
+
+    Raises:
+        OptionError: it is none.
+    """
+    if isinstance(date, datetime.date):
+        return date
+    try:
+        return datetime.date.fromisoformat(date)
+    except ValueError as error:
+        raise OptionError("--date takes a date", example=date, remedy="Say for example 2026-01-31.") from error
 
 
 def moment(text: str) -> datetime.datetime:
@@ -155,7 +167,19 @@ def moment(text: str) -> datetime.datetime:
         raise OptionError(
             "--watermark takes a moment", example=text, remedy="Say for example 2026-01-31T12:00."
         ) from error
-    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+    return _utc(found)
+
+
+def _utc(found: datetime.datetime) -> datetime.datetime:
+    """A moment in UTC, which it is in where it names no zone."""
+    try:
+        return found.astimezone(datetime.UTC) if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+    except OverflowError as error:
+        raise OptionError(
+            "--watermark lies beyond the years 1 to 9999 in UTC",
+            example=found.isoformat(),
+            remedy="Say for example 2026-01-31T12:00.",
+        ) from error
 
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -342,7 +366,8 @@ def _free_names(names: Sequence[str], taken: Sequence[str]) -> list[str]:
     """Columns for metrics: their own names, unless something else has them."""
     used, found = {name.lower() for name in taken}, []
     for name in names:
-        column = name if name and not name.startswith("__") else f"metric_{name}"
+        plain = name.replace("\0", "\N{SYMBOL FOR NULL}")  # the engine's names end at a NUL
+        column = plain if plain and not plain.startswith("__") else f"metric_{plain}"
         while column.lower() in used:
             column = f"metric_{column}"
         used.add(column.lower())

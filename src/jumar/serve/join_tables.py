@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
+from urllib.parse import quote
 
 import ibis
 import ibis.expr.types as ir
@@ -208,8 +209,19 @@ def _on(at: ir.Value, day: int) -> ir.Value:
 
 
 def _metric(table: ir.Table, name: str) -> ir.Value:
-    value = table.metrics.get(name)
+    value = table.metrics.get(_text(name))
     return (value.isnan() | value.isinf()).ifelse(ibis.null("float64"), value)
+
+
+@ibis.udf.scalar.builtin(signature=(("string",), "string"))
+def url_decode(text: ir.Value) -> ir.Value:
+    """Text without its percent signs (DuckDB's own)."""
+    ...
+
+
+def _text(words: str) -> ir.Value:
+    """A literal; the engine's statements end at a NUL, so words that hold one are spelt otherwise."""
+    return url_decode(ibis.literal(quote(words, safe=""))) if "\0" in words else ibis.literal(words)
 
 
 def _aggregate(values: ir.Value, aggregation: Aggregation) -> ir.Value:

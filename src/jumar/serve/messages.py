@@ -14,6 +14,7 @@ import msgspec
 from jumar.logs.schema import Action
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+MetricName = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern="^[^\\u0000]*$")]
 MOST_METRICS = 64
 
 
@@ -69,7 +70,7 @@ class RewardRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     decision_id: Name
     value: float | None = None
-    metrics: Annotated[dict[Name, float], msgspec.Meta(max_length=MOST_METRICS)] = {}
+    metrics: Annotated[dict[MetricName, float], msgspec.Meta(max_length=MOST_METRICS)] = {}
     reward_id: Name | None = None
 
 

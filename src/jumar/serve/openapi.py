@@ -6,6 +6,8 @@ nothing from anywhere else. Only ``app`` imports this module.
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,14 +73,23 @@ def openapi(serving: Serving | None, *, guarded: bool, limits: tuple[int, int]) 
     return document
 
 
-def docs(document: dict[str, Any]) -> bytes:
-    """The document as a page."""
+def docs(document: dict[str, Any], host: str) -> bytes:
+    """The document as a page, with a request to begin with.
+
+    Args:
+        document: as ``openapi`` gives it.
+        host: at which the page was asked for.
+    """
     import jinja2  # only for those who look
 
     shapes = {name: _properties(schema) for name, schema in document["components"]["schemas"].items()}
+    context = {name: None for name, *_ in shapes.get("Context", ())}
+    asked = json.dumps({"decision_id": "d1", "unit": "u1", "context": context}, ensure_ascii=False)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((_HOME / "docs.html").read_text(encoding="utf-8"))
-    return template.render(document=document, shapes=shapes).encode()
+    guarded = "securitySchemes" in document["components"]
+    example = shlex.quote(asked)
+    return template.render(document=document, shapes=shapes, host=host, example=example, guarded=guarded).encode()
 
 
 def _writing(summary: str, request: str, reply: str, rows: int) -> dict[str, Any]:
@@ -128,4 +139,5 @@ def _words(kind: dict[str, Any]) -> str:
         return ", ".join(repr(one) for one in kind["enum"][:12]) + (", …" if len(kind["enum"]) > 12 else "")
     if kind.get("type") == "array":
         return f"list of {_words(kind.get('items', {}))}"
-    return f"{kind.get('type', 'anything')}{' (' + kind['format'] + ')' if 'format' in kind else ''}"
+    told = kind.get("description", kind.get("format"))
+    return f"{kind.get('type', 'anything')}{f' ({told})' if told else ''}"

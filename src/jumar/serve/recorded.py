@@ -77,14 +77,15 @@ def record(
         Decider(registry.policy(version), exploration, salt, version=version, default=default) for version in versions
     ]
     logs = [read_for(one.policy.card.log_schema, source, need="features") for one in deciders]
+    unit = next((log.schema.roles.unit for log in logs if log.schema.roles.unit is not None), None)
     counts = dict.fromkeys(versions, 0)
     journal = Journal(folder, writer=WRITER)
     try:
         waiting: deque[Future[None]] = deque()
         for place, (decider, log) in enumerate(zip(deciders, logs, strict=True)):
             for rows, ids in _rows_of(log):
-                mine = _mine(rows, log, state.salt, state.share, challenger=place == 1, alone=len(deciders) == 1)
-                batch = _decided(decider, log, rows.filter(mine), ids.filter(mine))
+                mine = _mine(rows, unit, state.salt, state.share, challenger=place == 1, alone=len(deciders) == 1)
+                batch = _decided(decider, unit, rows.filter(mine), ids.filter(mine))
                 counts[versions[place]] += batch.num_rows
                 if len(waiting) == AHEAD:
                     waiting.popleft().result()
@@ -105,21 +106,22 @@ def _rows_of(log: Log) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         yield original, known.column("__id")
 
 
-def _mine(rows: pa.RecordBatch, log: Log, salt: str, share: float, *, challenger: bool, alone: bool) -> pa.Array:
-    """[rows] whether a row is decided by this version."""
-    unit = log.schema.roles.unit
+def _mine(
+    rows: pa.RecordBatch, unit: str | None, salt: str, share: float, *, challenger: bool, alone: bool
+) -> pa.Array:
+    """[rows] whether a row is decided by this version; both must be told the same column of units."""
     if alone or unit is None:
         return pa.array(np.full(rows.num_rows, not challenger))
     exposed = places(rows.column(unit).cast(pa.string()), salt) < share
     return pa.array(exposed if challenger else ~exposed)
 
 
-def _decided(decider: Decider, log: Log, rows: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
-    roles, features = log.schema.roles, decider.reader.features
+def _decided(decider: Decider, unit: str | None, rows: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
+    features = decider.reader.features
     contexts = pa.RecordBatch.from_arrays(
         [rows.column(field.name).cast(field.type) for field in features], schema=features
     )
-    units = rows.column(roles.unit).cast(pa.string()).to_pylist() if roles.unit else [None] * rows.num_rows
+    units = rows.column(unit).cast(pa.string()).to_pylist() if unit is not None else [None] * rows.num_rows
     times = _times(rows, decider.policy.card.log_schema.roles.time or "time")
     decided = decider.decide(contexts, units, ids.to_pylist())
     return decided.record_batch(contexts, times, decider.schema)

@@ -123,8 +123,8 @@ def serve(settings: Settings, tell: Callable[[str], None] = print) -> int:
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
     tell(f"Deciding by {production} on http://{f'[{host}]' if ':' in host else host}:{port}")
-    if found.rows:
-        tell(f"Recovered {found.rows:,} rows that an earlier process left open")
+    for said in found.said:
+        tell(said)
     if settings.workers == 1:
         _run(settings, listener, None, 0, decider)
         return 0

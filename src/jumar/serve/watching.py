@@ -8,8 +8,10 @@ registry cannot be reached, what was last known goes on.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from jumar.errors import JumarError
@@ -20,6 +22,7 @@ from jumar.serve.metrics import Metrics
 
 _WARMING = (1, 8, 64)
 _LONGEST_WAIT_S = 60.0
+_LATE_S = 10.0  # after which a look that has not ended is told
 
 
 class Followed(Protocol):
@@ -72,7 +75,13 @@ class Watcher:
         """Follow until cancelled."""
         while True:
             await asyncio.sleep(self._interval_s)
-            self.apply(await asyncio.to_thread(self.look))
+            late = asyncio.get_running_loop().call_later(_LATE_S, self._hangs)
+            try:
+                new = await _aside(self.look)
+            finally:
+                late.cancel()
+            self.problems.pop("look", None)
+            self.apply(new)
 
     def look(self) -> Serving | None:
         """What the registry says should decide, loaded and tried; None where nothing is to be changed.
@@ -104,6 +113,9 @@ class Watcher:
         share = state.share if challenger else 0.0
         new = Serving(production, challenger, share, state.salt, state.number)
         return None if new == serving else new
+
+    def _hangs(self) -> None:
+        self.problems["look"] = f"registry: it has not answered for {_LATE_S:.0f} seconds"
 
     def apply(self, new: Serving | None) -> None:
         """Exchange what decides, between two requests, and count what happened at the last look."""
@@ -150,6 +162,23 @@ class Watcher:
         told = str(error) if isinstance(error, JumarError) else f"{type(error).__name__}: {error}"
         self.problems[what] = f"{what}: {told}"[:500]
         self._failures.append(what)
+
+
+async def _aside(look: Callable[[], Serving | None]) -> Serving | None:
+    """Look on a thread that holds up no end: a disk that does not answer may keep it for ever."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    found: list[Serving | None] = []
+
+    def work() -> None:
+        try:
+            found.append(look())
+        finally:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=work, daemon=True).start()
+    await done.wait()
+    return found[0] if found else None
 
 
 def warm(decider: Decider) -> None:

@@ -58,7 +58,7 @@ def test_a_year_in_short(said: Capture, make_run: MakeRun, uncertified: Path) ->
     assert (code, "no previous version" in text) == (2, True)
     run_cli(said, "promote", b, "--share", "0.5", "--why", "mended", *book)
     code, text = run_cli(said, "abandon", "--why", "not mended", *book)
-    assert (code, f"challenger {b} → nothing" in text) == (0, True)
+    assert (code, f"challenger {b} → nothing" in text, "certified" in text) == (0, True, False)
     code, text = run_cli(said, "history", *book)
     assert code == 0
     assert [text.index(f" {n} 20") for n in range(2, 8)] == sorted(text.index(f" {n} 20") for n in range(2, 8))
@@ -121,6 +121,25 @@ def test_one_version(said: Capture, make_run: MakeRun) -> None:
 def test_bad_input(said: Capture, words: list[str], part: str) -> None:
     code, text = run_cli(said, *words)
     assert (code, part in text) == (2, True), text
+
+
+def test_a_mistyped_folder_begins_no_registry(said: Capture, make_run: MakeRun) -> None:
+    """The message names the result folder that lies one floor down, as that of ``make demo`` does."""
+    demo = Path("demo")
+    demo.mkdir()
+    make_run(0).rename(demo / "result")
+    code, text = run_cli(said, "promote", "demo", "--why", "x", "--create")
+    assert (code, "There is one in 'demo/result'" in text) == (2, True), text
+    assert not Path("registry").exists()
+
+
+def test_the_registry_may_come_first(said: Capture, make_run: MakeRun) -> None:
+    """As it does for serve, loop and ui."""
+    run_cli(said, "promote", str(make_run(0)), "--why", "x", "--registry", "reg", "--create")
+    assert run_cli(said, "history", "reg")[0] == 0
+    for command in ("rollback", "abandon"):
+        code, text = run_cli(said, command, "reg", "--why", "x")
+        assert (code, "There is no registry" in text) == (2, False), text
 
 
 def test_words_from_outside_take_no_effect(said: Capture, make_run: MakeRun) -> None:

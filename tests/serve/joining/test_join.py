@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import os
 import re
 from pathlib import Path
 
@@ -15,9 +16,9 @@ import pytest
 import jumar
 from jumar import cli
 from jumar.errors import LogError, OptionError, OutputError
-from jumar.serve.join import join
+from jumar.serve.join import join, moment
 from jumar.serve.join_report import JoinReport
-from jumar.serve.journal import Journal
+from jumar.serve.journal import Journal, JournalError
 
 from . import COLUMNS, DATE, OWN, SCHEMA, START, aside, at, decision, joined, log, reward
 
@@ -217,6 +218,14 @@ def test_metrics_whose_names_are_taken(tmp_path: Path) -> None:
     assert rows[0]["age"] == 40.0
 
 
+@pytest.mark.parametrize("name", ["\0", "a\0b", '%00"; DROP', "\u202e", "'", "\n", "{x}", ":x", "$1"])
+def test_no_name_of_a_metric_stops_a_day(tmp_path: Path, name: str) -> None:
+    rewards = [reward("a", 1, metrics={name: 2.0, "tapped": 1.0})]
+    report, rows = joined(log(tmp_path, [decision("a")], rewards))
+    assert set(report.metrics) == {name, "tapped"}
+    assert (rows[0][report.metrics[name]], rows[0]["tapped"]) == (2.0, 1.0)
+
+
 def test_too_many_metrics(tmp_path: Path) -> None:
     folder = log(tmp_path, [decision("a")], [reward("a", 1, metrics={f"m{i}": 1.0 for i in range(201)})])
     with pytest.raises(LogError, match="201 metrics"):
@@ -230,6 +239,10 @@ def test_what_cannot_be_joined(tmp_path: Path) -> None:
     for wrong in ({"wait": "soon"}, {"reward": "mean"}, {"default": math.nan}, {"activation": "maybe"}):
         with pytest.raises(OptionError):
             join(folder, DATE, out=tmp_path / "out", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="366 days at most"):  # and is not looked for in a billion days
+        join(folder, DATE, out=tmp_path / "out", wait="99999999999d")
+    with pytest.raises(OptionError, match="beyond the years"):
+        join(folder, DATE, out=tmp_path / "out", watermark=moment("0001-01-01T00:00+14:00"))
     with pytest.raises(OptionError, match="date"):
         join(folder, "yesterday", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -238,6 +251,28 @@ def test_what_cannot_be_joined(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         join(folder, DATE, out=tmp_path / "out")
     assert (tmp_path / "out" / f"date={DATE}" / "mine.txt").exists()
+
+
+@pytest.mark.parametrize("how", ["other columns", "text for numbers", "no numbers", "pipe", "folder", "other span"])
+def test_what_no_journal_wrote_is_named(tmp_path: Path, how: str) -> None:
+    folder = log(tmp_path, [decision("a")], [])
+    (whole,) = (folder / "decisions").glob("date=*/*.parquet")
+    stranger = whole.with_name("x.parquet")
+    table = pq.ParquetFile(whole).read().replace_schema_metadata(None)
+    if how == "pipe":
+        os.mkfifo(stranger)
+    elif how == "folder":
+        stranger.mkdir()
+    elif how == "other span":
+        pq.write_table(table.replace_schema_metadata({"jumar.segment": "[]"}), stranger)
+    elif how == "other columns":
+        pq.write_table(table.select(["age"]), stranger)
+    elif how == "no numbers":
+        pq.write_table(table.drop_columns(["__writer", "__sequence"]), stranger)
+    else:
+        pq.write_table(table.set_column(2, "time", table["decision_id"]), stranger)
+    with pytest.raises(JournalError, match=r"x\.parquet"):
+        joined(folder)
 
 
 # The same again
@@ -337,6 +372,10 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "1 decisions" in shown
     assert "Not final" in shown
     assert "window still open" in shown
+    assert "No decision of the date has a reward" not in shown
+    unrewarded = log(tmp_path / "unrewarded", [decision("a")], [])
+    assert cli.main(["join", str(unrewarded), *words[2:]]) == cli.CERTIFIED
+    assert "No decision of the date has a reward" in capsys.readouterr().out
     for wrong in (["--watermark", "noon"], ["--wait", "soon"], ["--reward", "mean"], ["--date", "2026-02-30"]):
         assert cli.main([*words, *wrong]) == cli.BAD_INPUT
 

@@ -247,3 +247,14 @@ def test_killed_twenty_times_under_load() -> None:
     assert lost[-1] == "met", done.stdout + done.stderr
     for name in ("duplicated after the join", "invented", "sequence numbers missing"):
         assert figures[name][-1] == "met", done.stdout
+
+
+def test_what_is_no_file_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "open" / "decisions-w-aa-000001.arrows").mkdir(parents=True)
+    os.mkfifo(tmp_path / "open" / "decisions-w-aa-000002.arrows")
+    (tmp_path / "open" / "decisions-w-aa-000003.arrows").write_bytes(b"no segment")
+    found = recover(tmp_path)
+    assert (found.segments, found.rows) == (1, 0)
+    assert found.said == [
+        "Set 'damaged/decisions-w-aa-000003.arrows' aside in the log, because parts of it cannot be read"
+    ]

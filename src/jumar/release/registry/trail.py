@@ -61,7 +61,10 @@ class Trail:
         self._last: Known | None = None
 
     def last(self) -> Known:
-        """The state: one listing at first, then no more than a look whether the next number is there.
+        """The state: one listing at first, then no more than a look whether the next number is there and this one is.
+
+        That nothing follows says little where the last record itself cannot be seen: a disk that is not mounted any
+        more holds no next record either.
 
         Raises:
             ReleaseError: a record is missing, damaged, or does not follow the one before.
@@ -69,6 +72,11 @@ class Trail:
         known = self._last or self._found()
         while (data := self._files.read(name_of(known.record.number + 1))) is not None:
             known = self._followed(known, data)
+        name = name_of(known.record.number) if known.record.number else OPENING_FILE
+        seen = self._files.read(name) if known is self._last else None
+        if known is self._last and (seen is None or sha256(seen) != known.sha256):
+            reason = "is missing" if seen is None else "was changed"
+            raise ReleaseError(f"'{self._files.place}/{name}' {reason}", remedy=_RESTORE)
         self._last = known
         return known
 

@@ -124,10 +124,18 @@ class Versions:
         data = self._files.read(_path(name, VERSION_FILE)) if NAME.fullmatch(name) else None
         if data is None:
             known = self._files.names(VERSIONS)
+            if name in known:
+                where = f"{self._files.place}/{_path(name, VERSION_FILE)}"
+                raise ReleaseError(
+                    f"The version is not whole: '{where}' is missing",
+                    remedy="Register its folder again, or restore the file from a copy.",
+                )
             near = nearest(name, known)
             raise ReleaseError(
                 f"There is no version '{name}' in '{self._files.place}'",
-                remedy=f"Did you mean '{near}'?" if near else "Register its folder first: jumar promote RUN.",
+                remedy=f"Did you mean '{near}'?"
+                if near
+                else "See 'jumar history', or register RUN: jumar promote RUN.",
             )
         where = f"{self._files.place}/{_path(name, VERSION_FILE)}"
         card = opened(data, VersionCard, where)

@@ -6,16 +6,21 @@ In: a folder, a stream, days. Out: Parquet files, for as long as somebody reads 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from jumar.serve.journal.frames import scan
-from jumar.serve.journal.recovery import checked_span, gaps_of
+from jumar.serve.journal.recovery import checked_span, damaged, gaps_of
 from jumar.serve.journal.sealing import day_folder, seal
 from jumar.serve.journal.segment import OPEN, SegmentName, parsed
-from jumar.serve.journal.sink import JournalError, Stream
+from jumar.serve.journal.sink import MOMENT, SEQUENCE, WRITER, JournalError, Stream
+
+_NEEDED = {"decision_id": pa.string(), "time": MOMENT, WRITER: pa.string(), SEQUENCE: pa.int64()}
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,14 @@ def log_files(folder: Path, stream: Stream, days: Sequence[int]) -> Iterator[Log
             ]
             for day, files in sealed.items()
         }
+        _refuse_strangers(file for files in by_day.values() for file in files)
         _refuse_twins(by_day)
         gaps = gaps_of(folder, stream, (file for files in by_day.values() for file in files))
         yield LogFiles({day: files for day, files in by_day.items() if files}, len(still_open), gaps)
 
 
 def _open_files(folder: Path) -> list[Path]:
-    return sorted((folder / OPEN).iterdir()) if (folder / OPEN).is_dir() else []
+    return sorted(path for path in (folder / OPEN).iterdir() if path.is_file()) if (folder / OPEN).is_dir() else []
 
 
 def _take(folder: Path, snapshot: Path, name: SegmentName) -> bool:
@@ -87,6 +93,24 @@ def _take(folder: Path, snapshot: Path, name: SegmentName) -> bool:
         return False
     seal(snapshot, name, scan(data).batches)
     return True
+
+
+def _refuse_strangers(files: Iterable[Path]) -> None:
+    """Files that no journal could have written: they would be taken for rows that say nothing."""
+    for file in files:
+        if not file.is_file():
+            raise JournalError(f"'{file}' is no file", remedy="Move it out of the log.")
+        try:
+            schema = pq.read_schema(file)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(file) from error
+        for name, kind in _NEEDED.items():
+            if name not in schema.names or schema.field(name).type != kind:
+                raise JournalError(
+                    f"'{file}' is no file of a decision log: it needs a column of type {kind}",
+                    column=name,
+                    remedy="Move it out of the log.",
+                )
 
 
 def _refuse_twins(by_day: dict[int, list[Path]]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 
 from jumar.files import sync_folder, unwritable
@@ -42,6 +43,12 @@ class Recovery(Record, frozen=True, kw_only=True):
     gaps: dict[str, int]
     damaged: list[str]
 
+    @property
+    def said(self) -> list[str]:
+        """What a person should hear of it."""
+        kept = [f"Recovered {self.rows:,} rows that an earlier process left open"] if self.rows else []
+        return kept + [f"Set '{name}' aside in the log, because parts of it cannot be read" for name in self.damaged]
+
 
 def recover(folder: str | os.PathLike[str]) -> Recovery:
     """Seal every segment that no living process writes.
@@ -61,7 +68,7 @@ def recover(folder: str | os.PathLike[str]) -> Recovery:
     try:
         for path in sorted((place / OPEN).iterdir()) if (place / OPEN).is_dir() else ():
             name = parsed(path.name.removeprefix("."))
-            if name is None:
+            if name is None or not path.is_file():
                 continue
             found = _take(place, path, name)
             if isinstance(found, tuple):
@@ -152,11 +159,16 @@ def checked_span(file: Path) -> Span | None:
     """
     try:
         return span_of(file)
-    except (pa.ArrowException, OSError) as error:
-        raise JournalError(
-            f"'{file}' cannot be read: it is damaged",
-            remedy="Restore it from a copy, or move it out of the log; its rows then count as a gap.",
-        ) from error
+    except (pa.ArrowException, msgspec.DecodeError, OSError) as error:
+        raise damaged(file) from error
+
+
+def damaged(file: Path) -> JournalError:
+    """What to say of a sealed file that cannot be read."""
+    return JournalError(
+        f"'{file}' cannot be read: it is damaged",
+        remedy="Restore it from a copy, or move it out of the log; its rows then count as a gap.",
+    )
 
 
 def _missing(spans: Sequence[Span]) -> int:
