@@ -108,11 +108,7 @@ class PlainGame:
                 self.winner = 1 - number
             return
         mine.at[player] = there
-<<<<<<< HEAD
-        for foe in np.flatnonzero(met):
-=======
         for foe in np.flatnonzero(met).tolist():
->>>>>>> main
             self._jail(theirs, mine, foe)
         if np.array_equal(there, self.goal) and mine.carrier < 0:
             mine.carrier, mine.grabbed = player, True
@@ -139,11 +135,7 @@ class PlainGame:
         vacant = [home for home in self.homes if tuple(home) not in taken]
         for player in np.flatnonzero(~mine.free):
             mine.at[player], mine.free[player] = vacant.pop(0), True
-<<<<<<< HEAD
-            for foe in np.flatnonzero(theirs.free & (self.turned(theirs.at) == mine.at[player]).all(axis=1)):
-=======
             for foe in np.flatnonzero(theirs.free & (self.turned(theirs.at) == mine.at[player]).all(axis=1)).tolist():
->>>>>>> main
                 self._jail(theirs, mine, foe)
 
     def score(self, number: int) -> tuple[bool, int, int]:

@@ -70,13 +70,8 @@ def plain(seconds: float) -> float:
     reds, blues = (tuple(np.asarray(part) for part in genomes(64, seed)) for seed in (1, 2))
     fields, rng, played, start = draw(1, 64), np.random.default_rng(0), 0, time.perf_counter()
     while played < 2 or time.perf_counter() - start < seconds:
-<<<<<<< HEAD
-        pair = tuple((side[0][played % 64], side[1][played % 64]) for side in (reds, blues))
-        play_plain(maps.one(fields, played % 64), pair, rng)
-=======
         red, blue = ((side[0][played % 64], side[1][played % 64]) for side in (reds, blues))
         play_plain(maps.one(fields, played % 64), (red, blue), rng)
->>>>>>> main
         played += 1
     return played / (time.perf_counter() - start)
 
@@ -89,11 +84,7 @@ def last_state(field: maps.Field, actions: Any) -> rules.State:
 
 def through_the_face(steps: int, at_once: bool) -> tuple[float, bool]:
     """Steps of agents per second through PettingZoo, and whether every game was that of the compiled rules."""
-<<<<<<< HEAD
-    env = capture_the_flag_v0.parallel_env() if at_once else capture_the_flag_v0.raw_env()
-=======
     env: Any = capture_the_flag_v0.parallel_env() if at_once else capture_the_flag_v0.raw_env()
->>>>>>> main
     rng, done, seconds, same, number = np.random.default_rng(6), 0, 0.0, True, 0
     while done < steps:
         number += 1

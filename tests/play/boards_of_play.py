@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 from collections.abc import Sequence
->>>>>>> main
 from functools import lru_cache
 from typing import Any
 
@@ -39,11 +36,7 @@ def cell(place: tuple[int, int]) -> int:
     return place[1] * WIDTH + place[0]
 
 
-<<<<<<< HEAD
-def side(places: list[Place], blue: bool, **changes: Any) -> Side:
-=======
 def side(places: Sequence[Place], blue: bool, **changes: Any) -> Side:
->>>>>>> main
     """A side whose players stand at these places; None is in jail."""
     at = [rules.jail(WIDTH) if place is None else CELLS - 1 - cell(place) if blue else cell(place) for place in places]
     begun = fresh(field())
@@ -51,11 +44,7 @@ def side(places: Sequence[Place], blue: bool, **changes: Any) -> Side:
     return begun._replace(at=jnp.array(at, jnp.int32), free=free, **changes)
 
 
-<<<<<<< HEAD
-def board(red: list[Place], blue: list[Place], *, player: int = 0, first: int = RED, carries: int = NOBODY,
-=======
 def board(red: Sequence[Place], blue: Sequence[Place], *, player: int = 0, first: int = RED, carries: int = NOBODY,
->>>>>>> main
           loses: int = NOBODY, rounds: int = 60) -> State:  # fmt: skip
     """A game in which ``player`` of the side that moves first steps next.
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 from typing import Any
 
->>>>>>> main
 import numpy as np
 import pytest
 from boards_of_play import HEIGHT, WIDTH, cell, field
@@ -93,12 +90,6 @@ def test_ways_count_steps() -> None:
         ({"trees": 0.5}, "would close the field"),
     ],
 )
-<<<<<<< HEAD
-def test_a_map_that_does_not_exist(given: dict, told: str) -> None:
-    with pytest.raises(PlayError, match=told):
-        draw(**{"seed": 0, "count": 1} | given)
-=======
 def test_a_map_that_does_not_exist(given: dict[str, Any], told: str) -> None:
     with pytest.raises(PlayError, match=told):
         draw(**{"seed": 0, "count": 1, **given})
->>>>>>> main

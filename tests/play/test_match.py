@@ -14,11 +14,7 @@ from jumar.play.match import draw as draw_actions
 from jumar.play.match import outcome
 from jumar.play.rules import BLUE, DRAW, LIMIT, RED
 
-<<<<<<< HEAD
-SMALL, MAPS = maps.SIZES[1], 200
-=======
 SMALL, MAPS = maps.SIZES[1], 100
->>>>>>> main
 ONE = jnp.zeros(1)
 
 

@@ -41,12 +41,8 @@ def test_seeds() -> None:
 
 
 def test_render(capsys: pytest.CaptureFixture[str]) -> None:
-<<<<<<< HEAD
-    render_test(capture_the_flag_v0.env)
-=======
     made: Any = capture_the_flag_v0.env
     render_test(made)
->>>>>>> main
     assert "round 1, red makes step" in capsys.readouterr().out
 
 
@@ -58,11 +54,7 @@ def test_state() -> None:
     state_test(capture_the_flag_v0.env(), capture_the_flag_v0.parallel_env(), num_cycles=20)
 
 
-<<<<<<< HEAD
-STEPS = 8_000
-=======
 STEPS = 6_000
->>>>>>> main
 
 
 def the_compiled(actions: np.ndarray, number: int, limit: int) -> rules.State:
@@ -88,11 +80,7 @@ def test_random_steps_through_every_face_make_the_same_games() -> None:
     """One by one, all at once, and in one compiled program; benchmarks/play_speed.py does the same for longer."""
     rng = np.random.default_rng(6)
     one, many = capture_the_flag_v0.raw_env(), capture_the_flag_v0.parallel_env()
-<<<<<<< HEAD
-    done, number = 0, 0
-=======
     done, number, cycle = 0, 0, 0
->>>>>>> main
     while done < STEPS:
         number, actions = number + 1, taken(rng)
         one.reset(options={"map": number})

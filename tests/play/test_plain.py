@@ -30,13 +30,8 @@ def same_side(ours: rules.Side, plain: PlainSide, width: int) -> None:
 def test_the_same_games(eager: float) -> None:
     """Steps that tend forwards or, for a carrier, home; what leads to tags, rescues, captures and the limit alike."""
     rng, endings, rescues = np.random.default_rng(int(eager * 100)), set(), 0
-<<<<<<< HEAD
-    fields = draw(8, 6, SMALL)
-    for number in range(6):
-=======
     fields = draw(8, 4, SMALL)
     for number in range(4):
->>>>>>> main
         field = maps.one(fields, number)
         assert wood(field).sum() == PlainGame(field).trees.sum()
         ours, plain = begin(field, 0, 12), PlainGame(field, 12)

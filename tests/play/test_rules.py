@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 from typing import Any
 
->>>>>>> main
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-<<<<<<< HEAD
-from boards_of_play import CELLS, EAST, JAILED, NORTH, SOUTH, STAY, WEST, WIDTH, begin, board, cell, field, step, where
-=======
 from boards_of_play import (
     CELLS,
     EAST,
@@ -31,7 +25,6 @@ from boards_of_play import (
     step,
     where,
 )
->>>>>>> main
 
 from jumar.play import maps, rules
 from jumar.play.rules import BLUE, DRAW, LIMIT, NEVER, NOBODY, PLAYING, RED
@@ -41,19 +34,11 @@ REDS = [(2, 1), (2, 3), (2, 5), (2, 7)]
 BLUES = [(11, 7), (11, 5), (11, 3), (11, 1)]
 
 
-<<<<<<< HEAD
-def reds(*places: tuple[int, int] | None) -> list:
-    return [*places, *REDS[len(places) :]]
-
-
-def blues(*places: tuple[int, int] | None) -> list:
-=======
 def reds(*places: Place) -> list[Place]:
     return [*places, *REDS[len(places) :]]
 
 
 def blues(*places: Place) -> list[Place]:
->>>>>>> main
     return [*places, *BLUES[len(places) :]]
 
 
@@ -256,15 +241,9 @@ def test_an_enemy_at_home_is_tagged_by_who_restarts_there() -> None:
         ({"blue": {"nearest": 4}, "red": {"nearest": 5}}, BLUE),
     ],
 )
-<<<<<<< HEAD
-def test_the_limit_and_the_graded_score(change: dict, winner: int) -> None:
-    """The flag grabbed counts more than prisoners, and these more than the closest approach."""
-    red, blue = list(REDS), list(BLUES)
-=======
 def test_the_limit_and_the_graded_score(change: dict[str, Any], winner: int) -> None:
     """The flag grabbed counts more than prisoners, and these more than the closest approach."""
     red, blue = reds(), blues()
->>>>>>> main
     if "prisoners" in change:
         (red if change["prisoners"] == "red" else blue)[3] = JAILED
     state = board(red, blue, rounds=60)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -112,9 +113,9 @@ class Grown:
 
 
 BREEDERS: dict[str, Callable[[int, int], Breeder]] = {
-    "strategy": lambda population, seed: Strategy(population, seed),
-    "neat": lambda population, seed: Grown("neat", population, seed),
-    "hyperneat": lambda population, seed: Grown("hyperneat", population, seed),
+    "strategy": Strategy,
+    "neat": partial(Grown, "neat"),
+    "hyperneat": partial(Grown, "hyperneat"),
 }
 
 

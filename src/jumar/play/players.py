@@ -1,7 +1,7 @@
 """Players that are bred: how parameters become what four players do.
 
-In: pools of parameters, as ``breeders`` make them. Out: ``match.Policy`` objects, the same one for the same kind, so that
-nothing compiles twice. Three kinds: a NEAT network over the block of senses; a network over sheets whose weights
+In: pools of parameters, as ``breeders`` make them. Out: ``match.Policy`` objects, the same one for the same kind, so
+that nothing compiles twice. Three kinds: a NEAT network over the block of senses; a network over sheets whose weights
 HyperNEAT has painted; a plain network, a list of weights, for evolution strategies.
 """
 
@@ -38,7 +38,7 @@ def sensed_with_slot(field: Field, mine: Side, theirs: Side, tick: Any) -> jax.A
 def far_sheets(field: Field, mine: Side, theirs: Side, tick: Any) -> jax.Array:
     """[4, 7, 7, 4] the sheets; a goal further away than they reach is shown on their edge, in its direction."""
     sheets = senses.sheets(field, mine, theirs, tick)
-    height, width = field.way.shape
+    width = field.way.shape[1]
     carries = jnp.arange(PLAYERS) == mine.carrier
     flag = jnp.where(senses.knows_flag(field, mine), senses.flag_at(field, mine), mine.at - mine.at % width + width - 1)
     home = mine.at - mine.at % width

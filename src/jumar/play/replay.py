@@ -181,12 +181,8 @@ def _checked(given: dict[str, Any], where: str) -> Replay:
     broken = PlayError("This replay is damaged", where=where, example=sorted(given),
                        remedy="Name a file that Replay.save wrote, as it was written.")  # fmt: skip
     try:
-<<<<<<< HEAD
-        replay = Replay(**given | {"trees": tuple(given["trees"])})
-=======
         fields: dict[str, Any] = {**given, "trees": tuple(given["trees"])}
         replay = Replay(**fields)
->>>>>>> main
         size = (len(replay.trees[0]), len(replay.trees))
         words = (replay.actions, replay.red, replay.blue, *replay.trees)
         sound = (
