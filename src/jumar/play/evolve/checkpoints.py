@@ -100,7 +100,7 @@ def save(evolution: Neat, path: str | os.PathLike[str]) -> None:
         PlayError: it cannot be written; what was there before is still there.
     """
     state, book = evolution.state, evolution.state.book
-    chance = evolution.rng.bit_generator.state
+    chance: dict[str, Any] = dict(evolution.rng.bit_generator.state)
     document = Checkpoint(
         format=FORMAT,
         shape=evolution.shape,

@@ -6,6 +6,7 @@ In: genomes, settings, chance. Out: new genomes; the innovations they use are en
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def mutated(genome: Genome, shape: Shape, rates: Rates, book: Innovations, rng: 
         genome = with_node(genome, shape, book, rng)
     if rng.random() < rates.add_link:
         genome = with_link(genome, shape, rates, book, rng)
-    changes = {"weight": _moved(genome.weight, rates, rng), "bias": _moved(genome.bias, rates, rng)}
+    changes: dict[str, Any] = {"weight": _moved(genome.weight, rates, rng), "bias": _moved(genome.bias, rates, rng)}
     changes["bias"][: shape.inputs] = 0.0
     if len(genome.number) and rng.random() < rates.toggle:
         enabled = genome.enabled.copy()
