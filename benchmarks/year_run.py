@@ -49,7 +49,7 @@ def settings(rows: int) -> LoopConfig:
         wait="1s",
         confidence=0.999,
         attempts=26,
-        every=7,
+        every=10,
         window=28,
         least_rows=3 * rows - rows // 2,
         screening=0.9,
