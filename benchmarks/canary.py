@@ -199,6 +199,8 @@ LONG = msgspec.structs.replace(
     stages=[Stage(share=0.2, looks=[1, 2, 3, 5, 7, 10, 14, 21, 28], units=10**9)],
     watch=None,
 )
+# Bounds as the loop sets them: what units bring in some days, and in proportion more at later looks.
+GROWING = msgspec.structs.replace(LONG, metrics=[CanaryMetric(name="reward", high=2.0, days=3)])
 UNLIKE = People(units=800, visits=1.5, heavy=1.1, alike=0.3)
 # Sums are hardly ever cut, so that rewards that are a fifth fewer are the margin itself.
 EDGE = msgspec.structs.replace(
@@ -226,6 +228,10 @@ def promises(runs: int) -> list[Row]:
     rows.append(promised("no worse, units as unlike as can be: rolled back for harm",
                          sum(one.harmed for one in unlike), runs, LONG.alpha))  # fmt: skip
     rows.append(breaks("... t-test between units every day", sum(one.naive for one in unlike), runs, LONG.alpha))
+    grown = many(GROWING, UNLIKE, runs, 5_000_000, controls=True)
+    rows.append(promised("no worse, bounds that grow with the stage: rolled back for harm",
+                         sum(one.harmed for one in grown), runs, GROWING.alpha))  # fmt: skip
+    rows.append(breaks("... t-test between units every day", sum(one.naive for one in grown), runs, GROWING.alpha))
     rows.append(breaks("... decisions taken for independent", sum(one.by_rows for one in unlike), runs, LONG.alpha))
     worse = msgspec.structs.replace(EDGE, alpha=1e-6)  # the test for harm helps to stop it; here the proof is alone
     edge = many(worse, replace(STEADY, effect=-0.2), runs, 3_000_000)
