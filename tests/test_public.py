@@ -45,7 +45,7 @@ def test_help_and_import_load_no_compiler(program: str) -> None:
     assert loaded == "[]"
 
 
-def test_serving_needs_no_second_import_of_pickle() -> None:
+def test_nothing_of_ours_can_unpickle() -> None:
     """No module of ours can unpickle anything."""
     for path in Path(jumar.__file__).parent.rglob("*.py"):
         text = path.read_text()

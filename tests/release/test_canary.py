@@ -275,6 +275,7 @@ def test_days_without_decisions_show_nothing():
         ({"reward": [math.nan, 1.0]}, "missing or not a number"),
         ({"reward": [None, 1.0]}, "missing or not a number"),
         ({"reward": ["x", "1"]}, "must be numbers"),
+        ({"reward": [[1.0], [2.0]]}, "must be numbers"),
     ],
 )
 def test_rows_that_cannot_be_are_refused(change: dict[str, Any], match: str):

@@ -48,7 +48,5 @@ def _known(told: str) -> Exploration | None:
 
 def _explored(policy: Policy, exploration: Exploration, rows: pa.Table) -> NDArray[np.float64]:
     decider = Decider(policy, exploration)
-    features = decider.reader.features
-    columns = [rows[field.name].combine_chunks().cast(field.type) for field in features]
-    contexts = pa.RecordBatch.from_arrays(columns, schema=features)
-    return exploration.pmf(decider.scores(contexts, rows.num_rows))
+    (batch,) = rows.combine_chunks().to_batches()
+    return exploration.pmf(decider.scores(decider.reader.of_log(batch), rows.num_rows))

@@ -19,6 +19,7 @@ import numpy as np
 
 from jumar.play import maps, render, rules
 from jumar.play.errors import PlayError
+from jumar.play.files import put
 from jumar.play.maps import Field
 from jumar.play.match import Result
 from jumar.play.rules import State
@@ -79,8 +80,12 @@ class Replay:
         return json.dumps({"format": FORMAT, "version": VERSION} | asdict(self), indent=1)
 
     def save(self, path: str | Path) -> None:
-        """Write the document."""
-        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+        """Write the document.
+
+        Raises:
+            PlayError: it cannot be written; what was there before is still there.
+        """
+        put(path, f"{self.to_json()}\n".encode(), "replay")
 
     def gif(self, path: str | Path, every: int = maps.PLAYERS) -> None:
         """Write the game as an animated GIF, one picture per ``every`` ticks and one of the end."""

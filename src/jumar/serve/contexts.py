@@ -72,6 +72,11 @@ class ContextReader:
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
             raise MalformedError(f"context: {error}"[:_LONGEST]) from error
 
+    def of_log(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The contexts of rows of a log, which has their columns under other types, perhaps."""
+        columns = [rows.column(field.name).cast(field.type) for field in self.features]
+        return pa.RecordBatch.from_arrays(columns, schema=self.features)
+
     def columns(self, rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
         """Rows to columns by the name of the feature."""
         lists = map(list, zip(*rows, strict=True)) if rows else ([] for _ in self._names)

@@ -117,10 +117,7 @@ def _mine(
 
 
 def _decided(decider: Decider, unit: str | None, rows: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
-    features = decider.reader.features
-    contexts = pa.RecordBatch.from_arrays(
-        [rows.column(field.name).cast(field.type) for field in features], schema=features
-    )
+    contexts = decider.reader.of_log(rows)
     units = rows.column(unit).cast(pa.string()).to_pylist() if unit is not None else [None] * rows.num_rows
     times = _times(rows, decider.policy.card.log_schema.roles.time or "time")
     decided = decider.decide(contexts, units, ids.to_pylist())

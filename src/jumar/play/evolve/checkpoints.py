@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from jumar.play.errors import PlayError
 from jumar.play.evolve.genome import ACTIVATIONS, Genome, Innovations, Shape
 from jumar.play.evolve.neat import Neat, Settings, State
 from jumar.play.evolve.species import Species
+from jumar.play.files import put
 
 FORMAT = 1
 
@@ -118,7 +117,7 @@ def save(evolution: Neat, path: str | os.PathLike[str]) -> None:
         best_fitness=_finite(state.best_fitness),
         chance=chance | {"state": {name: str(number) for name, number in chance["state"].items()}},
     )  # fmt: skip
-    _put(Path(path), msgspec.json.encode(msgspec.structs.replace(document, sha256=_seal(document))))
+    put(path, msgspec.json.encode(msgspec.structs.replace(document, sha256=_seal(document))), "checkpoint")
 
 
 def load(path: str | os.PathLike[str]) -> Neat:
@@ -183,20 +182,3 @@ def _finite(number: float) -> float | None:
 
 def _seal(document: Checkpoint) -> str:
     return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(document, sha256=""))).hexdigest()
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write beside, make durable, rename."""
-    aside = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            aside.unlink()
-        raise PlayError(f"The checkpoint cannot be written ({error.strerror})", where=str(path),
-                        remedy="Free some room, or name another folder.") from error  # fmt: skip
