@@ -115,6 +115,29 @@ def test_wrong_alarms_are_rare_at_every_look_and_a_daily_t_test_is_not():
     assert stats.beta.ppf(0.01, control, 80 - control + 1) > alpha
 
 
+@pytest.mark.parametrize(("floor", "breaks"), [(0.3, False), (0.0, True)])
+def test_the_previous_policy_explores_as_the_current_one_does(floor: float, breaks: bool):
+    """Two policies of equal value under a floor of 0.3; without it for one of them, that one looks better."""
+    rng, alpha, runs = np.random.default_rng(5), 0.05, 100
+    plan = WatchPlan(current="a", previous="b", metrics=[WatchMetric(name="r")], days=10, alpha=alpha)
+    alarms = 0
+    for _ in range(runs):
+        watch = begin_watch(plan)
+        for number in range(10):
+            if watch.outcome != "open":
+                break
+            context = rng.integers(0, 2, 1_000)
+            served = np.where(context == 0, 0.7, 0.6)  # 0.9 and 0.6 of the policy's own
+            previous = np.clip(np.where(context == 0, 0.6, 0.9), floor, 1.0 - floor)
+            other = rng.random(1_000) >= served
+            weight = np.where(other, (1.0 - previous) / (1.0 - served), previous / served)
+            reward = (rng.random(1_000) < np.where(other, 0.2, 0.3)).astype(float)
+            watch = update_watch(watch, day(number), weight, reward[:, None])
+        alarms += watch.outcome == "rollback"
+    low, high = (stats.beta.ppf(0.01, max(alarms, 1), runs - alarms + 1), alarms / runs)
+    assert low > alpha if breaks else (low <= alpha and high < 0.1)
+
+
 def test_the_same_day_twice_an_empty_day_and_json_change_nothing():
     rng = np.random.default_rng(3)
     days = [decisions(rng, np.array([0.5, 0.5]), np.array([0.3, 0.3])) for _ in range(3)]
