@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jumar.play.evolve.genome import Shape
-from jumar.play.evolve.hyper import Substrate, grid, run
+from jumar.play.evolve.hyper import Substrate, grid
 from jumar.play.evolve.networks import Stack, answers
 
 XOR_IN = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
@@ -128,7 +128,7 @@ def _missed(said: Any, centres: Any) -> Any:
 @partial(jax.jit, static_argnames=("shape", "steps", "substrate"))
 def _painted_boxes(stack: Stack, shape: Shape, steps: int, substrate: Substrate, pictures: Any, centres: Any) -> Any:
     def one(painter: Stack) -> Any:
-        return _missed(run(substrate.painted(painter, shape, steps), pictures), centres)
+        return _missed(substrate.run(substrate.painted(painter, shape, steps), pictures), centres)
 
     return jax.lax.map(one, stack, batch_size=16)
 

@@ -1,6 +1,7 @@
 """Two fixed players: one that steps at random, and a greedy one that is worth beating.
 
-In: what a side may know. Out: ``RANDOM`` and ``GREEDY``, policies for ``match.play`` without parameters.
+In: what a side may know. Out: ``RANDOM`` and ``GREEDY``, policies for ``match.play``. Of the first, parameters mean
+nothing; of the second, they are the share of steps that it makes at random instead, 0 for all its strength.
 Greedy has roles. Two attack, two defend; carriers run home; whoever is at home and sees an intruder hunts it; once two
 players of either side are jailed, all turn to attack and rescue. Ways are the shortest through what it has explored,
 round known trees, mates, and, where there is a choice, out of the reach of enemies in sight.
@@ -105,7 +106,8 @@ def _greedy(params: Any, sensed: Outlook, mask: Any, key: Any) -> jax.Array:
     steps = steps & (~risky | _dares(sensed, width, key)[:, None])
     stay = jnp.arange(mask.shape[1]) == 0
     steps = jnp.where(steps.any(axis=1, keepdims=True), steps, stay)
-    return jnp.where(steps, SURE, 0.0)
+    astray = jax.random.uniform(jax.random.fold_in(key, 1), (PLAYERS,)) < params
+    return jnp.where(steps & ~astray[:, None], SURE, 0.0)
 
 
 def _free_cells(sensed: Outlook, width: int, height: int) -> jax.Array:

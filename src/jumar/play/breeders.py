@@ -1,7 +1,7 @@
-"""Ways to breed players, behind one face: ask for a pool, tell how fit it was.
+"""Ways to breed players, behind one face: ask for some, tell how fit each was.
 
-In: which kind, a seed, fitness. Out: pools of parameters for ``match.play``, and the policies that play them.
-``training`` uses them; what is bred here is evolved in ``evolve``, or by the ``cma`` package.
+In: which kind, a seed, fitness. Out: ``players.Bred``. ``training`` uses them; what is bred here is evolved in
+``evolve``, or by the ``cma`` package. A breeder can be written down and read back, and goes on as if nothing had been.
 
 Hansen and Ostermeier, "Completely Derandomized Self-Adaptation in Evolution Strategies", Evolutionary Computation 9(2),
 2001; with a diagonal covariance, as in Ros and Hansen, PPSN 2008.
@@ -10,36 +10,46 @@ Hansen and Ostermeier, "Completely Derandomized Self-Adaptation in Evolution Str
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
-import jax
+import msgspec
 import numpy as np
 
 from jumar.play import players
 from jumar.play.errors import PlayError
-from jumar.play.evolve.genome import Genome
+from jumar.play.evolve import checkpoints
 from jumar.play.evolve.neat import Neat, Settings
-from jumar.play.evolve.networks import stacked, steps_for
 from jumar.play.evolve.variation import Rates
-from jumar.play.match import Policy
+from jumar.play.players import Bred
+
+KINDS = ("strategy", "neat", "hyperneat")
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy in a document: what it was told is all that it needs to be again what it was."""
+
+    population: int
+    seed: int
+    fitness: list[list[float]]
+    last: float
+
+
+Written = Told | checkpoints.Checkpoint
 
 
 class Breeder(Protocol):
     """One evolution of players."""
 
-    @property
-    def policy(self) -> Policy:
-        """Plays the pool of the last ``ask``."""
-        ...
-
-    def ask(self) -> Any:
-        """A pool to be tried."""
+    def ask(self) -> list[Bred]:
+        """Players to be tried."""
         ...
 
     def tell(self, fitness: np.ndarray) -> None:
-        """How fit each of the pool was; more is better."""
+        """How fit each of them was; more is better."""
+        ...
+
+    def written(self) -> Written:
+        """Itself, for a document; between two generations."""
         ...
 
 
@@ -50,75 +60,103 @@ class Strategy:
         PlayError: the ``cma`` package is missing.
     """
 
-    def __init__(self, population: int = 64, seed: int = 0, spread: float = 0.3) -> None:
+    def __init__(self, population: int = 64, seed: int = 0, spread: float = 0.15) -> None:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # it misses a library to plot with, which nobody asks for
                 import cma
         except ImportError as error:
             raise PlayError("The evolution strategy needs the package cma", remedy="Install 'jumar[play]'.") from error
-        options = {"popsize": population, "seed": seed + 1, "CMA_diagonal": True, "verbose": -9, "maxiter": 10**9}
-        start = np.random.default_rng(seed).normal(0.0, 0.1, players.PLAIN_WEIGHTS)
-        self._strategy = cma.CMAEvolutionStrategy(start, spread, options)
+        rng = np.random.default_rng(seed)
+        options = {"popsize": population, "seed": np.nan, "randn": lambda *shape: rng.standard_normal(shape),
+                   "CMA_diagonal": True, "verbose": -9, "maxiter": 10**9}  # fmt: skip
+        self._strategy = cma.CMAEvolutionStrategy(np.zeros(players.PLAIN_WEIGHTS), spread, options)
         self._asked: list[np.ndarray] = []
+        self._population, self._seed = population, seed
+        self._told: list[list[float]] = []
 
-    @property
-    def policy(self) -> Policy:
-        """See ``Breeder``."""
-        return players.plain()
-
-    def ask(self) -> Any:
+    def ask(self) -> list[Bred]:
         """See ``Breeder``."""
         self._asked = self._strategy.ask()
-        return np.asarray(self._asked, np.float32)
+        return [Bred("strategy", np.asarray(one, np.float32)) for one in self._asked]
 
     def tell(self, fitness: np.ndarray) -> None:
         """See ``Breeder``."""
-        self._strategy.tell(self._asked, (-np.asarray(fitness, np.float64)).tolist())
+        self._told.append(np.asarray(fitness, np.float64).tolist())
+        self._strategy.tell(self._asked, [-one for one in self._told[-1]])
 
-    @property
-    def mean(self) -> np.ndarray:
-        """What the strategy holds for best."""
-        return np.asarray(self._strategy.mean, np.float32)
+    def written(self) -> Told:
+        """See ``Breeder``."""
+        return Told(population=self._population, seed=self._seed, fitness=self._told, last=self._sum())
+
+    @classmethod
+    def read(cls, told: Told) -> Strategy:
+        """The strategy that was told this.
+
+        Raises:
+            PlayError: with the ``cma`` that is installed it becomes another one.
+        """
+        strategy = cls(told.population, told.seed)
+        for fitness in told.fitness:
+            if len(fitness) != told.population:
+                raise PlayError("The checkpoint is damaged: fitness for another population", where="fitness",
+                                example=len(fitness), remedy="Restore it, or begin anew.")  # fmt: skip
+            strategy.ask()
+            strategy.tell(np.array(fitness))
+        if not np.isclose(strategy._sum(), told.last, rtol=1e-9, atol=1e-9):
+            raise PlayError("The checkpoint does not lead to where it was with this version of the package cma",
+                            remedy="Install the version that it was written with, or begin anew.")  # fmt: skip
+        return strategy
+
+    def _sum(self) -> float:
+        return float(np.sum(self._strategy.mean))
 
 
 class Grown:
     """NEAT, whose networks play or paint those that play."""
 
-    def __init__(self, kind: str, population: int = 100, seed: int = 0) -> None:
+    def __init__(self, kind: str, evolution: Neat) -> None:
+        self.kind, self.evolution = kind, evolution
+
+    @classmethod
+    def new(cls, kind: str, population: int = 100, seed: int = 0) -> Grown:
+        """From the least genomes."""
         painting = kind == "hyperneat"
-        rates = Rates(add_node=0.05, add_link=0.1, activation=0.05 if painting else 0.0)
+        rates = Rates(add_node=0.05, add_link=0.1, activation=0.05) if painting else Rates(power=0.2, spread=0.3)
         shape = players.painter_shape() if painting else players.neat_shape()
-        self.evolution = Neat(shape, Settings(population, max(min(8, population // 4), 1), rates=rates), seed)
-        self._painting, self._steps = painting, 1
+        return cls(kind, Neat(shape, Settings(population, max(min(8, population // 4), 1), rates=rates), seed))
 
-    @property
-    def policy(self) -> Policy:
+    def ask(self) -> list[Bred]:
         """See ``Breeder``."""
-        return players.hyperneat() if self._painting else players.neat(self._steps)
-
-    def ask(self) -> Any:
-        """See ``Breeder``."""
-        return self.pool(self.evolution.ask())
-
-    def pool(self, genomes: list[Genome]) -> Any:
-        """Genomes as a pool."""
-        self._steps = steps_for(genomes)
-        stack = stacked(genomes, self.evolution.shape.most_nodes)
-        return players.painted(stack, self._steps) if self._painting else stack
+        return [Bred(self.kind, genome) for genome in self.evolution.ask()]
 
     def tell(self, fitness: np.ndarray) -> None:
         """See ``Breeder``."""
         self.evolution.tell(fitness)
 
-
-BREEDERS: dict[str, Callable[[int, int], Breeder]] = {
-    "strategy": Strategy,
-    "neat": partial(Grown, "neat"),
-    "hyperneat": partial(Grown, "hyperneat"),
-}
+    def written(self) -> checkpoints.Checkpoint:
+        """See ``Breeder``."""
+        return checkpoints.written(self.evolution)
 
 
-def one_of(pool: Any, place: int) -> Any:
-    """A pool of one."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf[place : place + 1]), pool)
+def breeder(kind: str, population: int, seed: int) -> Breeder:
+    """A new one of ``KINDS``.
+
+    Raises:
+        PlayError: no such kind, or its package is missing.
+    """
+    if kind not in KINDS:
+        raise PlayError("There is no such way to breed players", where="kind", example=kind,
+                        remedy=f"Choose from {', '.join(KINDS)}.")  # fmt: skip
+    return Strategy(population, seed) if kind == "strategy" else Grown.new(kind, population, seed)
+
+
+def read(kind: str, written: Written) -> Breeder:
+    """The one that was written down.
+
+    Raises:
+        PlayError: it does not become what it was.
+    """
+    if isinstance(written, Told):
+        return Strategy.read(written)
+    return Grown(kind, checkpoints.evolution(written))

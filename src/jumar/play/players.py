@@ -1,54 +1,60 @@
 """Players that are bred: how parameters become what four players do.
 
-In: pools of parameters, as ``breeders`` make them. Out: ``match.Policy`` objects, the same one for the same kind, so
-that nothing compiles twice. Three kinds: a NEAT network over the block of senses; a network over sheets whose weights
-HyperNEAT has painted; a plain network, a list of weights, for evolution strategies.
+In: ``Bred`` players, as ``breeders`` make them. Out: ``assembled``, the ``match.Policy`` that plays them and their pool
+of parameters; the same policy for the same kind, so that nothing compiles twice. Three kinds: a NEAT network over
+``egocentric.features``; a network over ``egocentric.sheets`` whose weights HyperNEAT has painted; a plain network, a
+list of weights, for evolution strategies. Each also plays blind for its mates, which shows what they are to it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
-from jumar.play import senses
-from jumar.play.evolve.genome import Shape
-from jumar.play.evolve.hyper import Substrate, grid, run
-from jumar.play.evolve.networks import Stack, answers
-from jumar.play.maps import ACTIONS, PLAYERS, Field
+from jumar.play import egocentric
+from jumar.play.evolve.genome import Genome, Shape
+from jumar.play.evolve.hyper import Substrate, grid
+from jumar.play.evolve.networks import Stack, answers, stacked, steps_for
+from jumar.play.maps import ACTIONS, PLAYERS
 from jumar.play.match import Policy
-from jumar.play.rules import NOBODY, Side, jail
 
 LOUD = 4.0  # logits of an output of 1: sure, and yet able to try something else
 SLOTS = np.linspace(-1.0, 1.0, PLAYERS, dtype=np.float32)
-SIGHT = 2 * senses.REACH + 1
-HIDDEN, PLAIN = 5, 16
-INPUTS = senses.SIZE + 1  # the block, and which of the four it is
+HIDDEN, PLAIN = 3, 12
+INPUTS = len(egocentric.NAMES)
 
 
-def sensed_with_slot(field: Field, mine: Side, theirs: Side, tick: Any) -> jax.Array:
-    """[4, 29] the block of senses and each player's slot, zeros for a prisoner."""
-    block = senses.block(field, mine, theirs, tick)
-    return jnp.concatenate([block, (SLOTS * mine.free)[:, None]], axis=1)
+@dataclass(frozen=True, eq=False)
+class Bred:
+    """One player.
+
+    Attributes:
+        kind: "strategy", "neat" or "hyperneat".
+        body: the weights of a plain network, a genome that plays, or a genome that paints one that does.
+    """
+
+    kind: str
+    body: Genome | NDArray[np.float32]
 
 
-def far_sheets(field: Field, mine: Side, theirs: Side, tick: Any) -> jax.Array:
-    """[4, 7, 7, 4] the sheets; a goal further away than they reach is shown on their edge, in its direction."""
-    sheets = senses.sheets(field, mine, theirs, tick)
-    width = field.way.shape[1]
-    carries = jnp.arange(PLAYERS) == mine.carrier
-    flag = jnp.where(senses.knows_flag(field, mine), senses.flag_at(field, mine), mine.at - mine.at % width + width - 1)
-    home = mine.at - mine.at % width
-    goal = jnp.where(carries, home, jnp.where(mine.carrier == NOBODY, flag, jail(width)))
-    dx = jnp.clip(goal % width - mine.at % width, -senses.REACH, senses.REACH) + senses.REACH
-    dy = jnp.clip(goal // width - mine.at // width, -senses.REACH, senses.REACH) + senses.REACH
-    there = (jnp.arange(SIGHT) == dy[:, None])[:, :, None] & (jnp.arange(SIGHT) == dx[:, None])[:, None, :]
-    place = senses.SHEETS.index("goal")
-    shown = jnp.maximum(sheets[..., place], there & mine.free[:, None, None])
-    return sheets.at[..., place].set(shown)
+def assembled(bred: Sequence[Bred], blind: bool = False) -> tuple[Policy, Any]:
+    """A policy and its pool of these players, all of one kind; ``blind``: they do not see their mates."""
+    kind = bred[0].kind
+    assert all(one.kind == kind for one in bred)
+    genomes = [one.body for one in bred if isinstance(one.body, Genome)]
+    if kind == "strategy":
+        return plain(blind), np.stack([np.asarray(one.body, np.float32) for one in bred])
+    steps = steps_for(genomes)
+    if kind == "neat":
+        return neat(steps, blind), stacked(genomes, neat_shape().most_nodes)
+    return hyperneat(blind), painted(stacked(genomes, painter_shape().most_nodes), steps)
 
 
 @cache
@@ -58,26 +64,30 @@ def neat_shape(most_nodes: int = 64) -> Shape:
 
 
 @cache
-def neat(steps: int) -> Policy:
-    """Plays pools of ``Stack`` with networks no deeper than ``steps``."""
+def neat(steps: int, blind: bool) -> Policy:
+    """Plays pools of ``Stack``; values pass ``steps`` links."""
     shape = neat_shape()
 
     def decide(network: Stack, sensed: Any, mask: Any, key: Any) -> Any:
         return LOUD * jnp.tanh(answers(network, shape, steps, sensed))
 
-    return Policy(decide, sensed_with_slot)
+    return Policy(decide, partial(egocentric.features, blind=blind))
 
 
 @cache
 def substrates() -> tuple[Substrate, ...]:
-    """One for each slot: four sheets, a plane, and five steps that lie where they lead to."""
+    """One for each slot: the sheets, a plane, and five steps that lie where they lead to.
+
+    Every sheet leads to the plane and straight to the steps, by a painter's output of its own.
+    """
+    sheets, steps = len(egocentric.SHEETS), np.array([(0, 0), (0, -1), (1, 0), (0, 1), (-1, 0)], np.float64)
+    plane, ends = sheets, sheets + 1
+    wires = (*((sheet, target) for target in (plane, ends) for sheet in range(sheets)), (plane, ends))
     made = []
     for slot in SLOTS.tolist():
-        sheets = np.linspace(-1.0, 1.0, len(senses.SHEETS))
-        seen = np.stack([grid(SIGHT, SIGHT, sheet, slot) for sheet in sheets], axis=1).reshape(-1, 4)
-        steps = np.array([(0, 0), (0, -1), (1, 0), (0, 1), (-1, 0)], np.float64)
-        ends = np.concatenate([steps, np.zeros((5, 1)), np.full((5, 1), slot)], axis=1)
-        made.append(Substrate((seen, grid(HIDDEN, HIDDEN, 0.0, slot), ends)))
+        seen = grid(egocentric.SIGHT, egocentric.SIGHT, slot)
+        out = np.concatenate([steps, np.full((5, 1), slot)], axis=1)
+        made.append(Substrate((*[seen] * sheets, grid(HIDDEN, HIDDEN, slot), out), wires))
     return tuple(made)
 
 
@@ -87,7 +97,7 @@ def painter_shape() -> Shape:
 
 
 def painted(painters: Stack, steps: int) -> Any:
-    """The pool that painters paint: for both pairs of layers weights [genomes, 4, targets, sources] and biases."""
+    """The pool that painters paint: of the plane and the steps, weights [genomes, 4, targets, sources] and biases."""
     return _painted(painters, steps)
 
 
@@ -101,27 +111,28 @@ def _painted(painters: Stack, steps: int) -> Any:
 
 
 @cache
-def hyperneat() -> Policy:
+def hyperneat(blind: bool) -> Policy:
     """Plays pools of ``painted``."""
 
     def decide(layers: Any, sensed: Any, mask: Any, key: Any) -> Any:
-        rows = sensed.reshape(PLAYERS, -1)
-        return LOUD * jnp.tanh(jax.vmap(run)(layers, rows))
+        return LOUD * jnp.tanh(jax.vmap(substrates()[0].run)(layers, sensed.reshape(PLAYERS, -1)))
 
-    return Policy(decide, far_sheets)
+    return Policy(decide, partial(egocentric.sheets, blind=blind))
 
 
 @cache
-def plain() -> Policy:
-    """Plays pools of lists of weights [genomes, ``PLAIN_WEIGHTS``]."""
+def plain(blind: bool) -> Policy:
+    """Plays pools of weights [genomes, ``PLAIN_WEIGHTS``]: reflexes, and a layer of hidden nodes beside them."""
 
     def decide(weights: Any, sensed: Any, mask: Any, key: Any) -> Any:
-        first = weights[: INPUTS * PLAIN].reshape(INPUTS, PLAIN)
-        bias = weights[INPUTS * PLAIN : (INPUTS + 1) * PLAIN]
-        last = weights[(INPUTS + 1) * PLAIN :].reshape(PLAIN, len(ACTIONS))
-        return LOUD * (jnp.tanh(sensed @ first + bias) @ last)
+        reflex, first, bias, last = (
+            part.reshape(shape) for part, shape in zip(jnp.split(weights, PLAIN_CUTS), PLAIN_SHAPES, strict=True)
+        )
+        return LOUD * (sensed @ reflex + jnp.tanh(sensed @ first + bias) @ last)
 
-    return Policy(decide, sensed_with_slot)
+    return Policy(decide, partial(egocentric.features, blind=blind))
 
 
-PLAIN_WEIGHTS = (INPUTS + 1) * PLAIN + PLAIN * len(ACTIONS)
+PLAIN_SHAPES = ((INPUTS, len(ACTIONS)), (INPUTS, PLAIN), (PLAIN,), (PLAIN, len(ACTIONS)))
+_SIZES = np.cumsum([np.prod(shape) for shape in PLAIN_SHAPES])
+PLAIN_CUTS, PLAIN_WEIGHTS = tuple(_SIZES[:-1].tolist()), int(_SIZES[-1])

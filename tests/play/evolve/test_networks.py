@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
 
 from jumar.play.errors import PlayError
-from jumar.play.evolve.genome import ACTIVATIONS, Genome, Innovations, Shape
-from jumar.play.evolve.hyper import Substrate, grid, run
+from jumar.play.evolve.genome import ACTIVATIONS, Genome, Innovations, Shape, least
+from jumar.play.evolve.hyper import Substrate, grid
 from jumar.play.evolve.networks import activated, answers, nothing, outputs, stacked, step, steps_for
 
 from .test_genomes import SHAPE, grown
@@ -79,10 +81,26 @@ def test_painted_weights_lie_where_they_belong() -> None:
     ((weights, bias),) = substrate.painted(painter, shape, 1)
     assert weights == pytest.approx(np.repeat([[-0.5], [0.5], [-0.5], [0.5]], 3, axis=1))
     assert bias == pytest.approx(np.zeros(4))
-    assert run([(weights, bias)], np.array([1.0, 2.0, 3.0])) == pytest.approx([-3, 3, -3, 3])
+    assert substrate.run([(weights, bias)], np.array([1.0, 2.0, 3.0])) == pytest.approx([-3, 3, -3, 3])
     assert substrate.links == 12
     quiet = Substrate(substrate.layers, least=0.6).painted(painter, shape, 1)
     assert not np.asarray(quiet[0][0]).any()
+
+
+def test_wires_lead_past_layers() -> None:
+    """Two inputs, each with its own painter's output; one of them also leads straight to the end."""
+    substrate = Substrate((grid(2, 1), grid(3, 1), grid(2, 1), grid(1, 1)), ((0, 2), (1, 2), (0, 3), (2, 3)))
+    assert substrate.painter().outputs == 6
+    assert substrate.links == 4 + 6 + 2 + 2
+    rng = np.random.default_rng(0)
+    first, last = (rng.normal(size=(2, 5)), rng.normal(size=2)), (rng.normal(size=(1, 4)), rng.normal(size=1))
+    x = rng.normal(size=5)
+    middle = np.tanh(first[0] @ x + first[1])
+    expected = last[0] @ np.concatenate([x[:2], middle]) + last[1]
+    assert substrate.run([first, last], x) == pytest.approx(expected, abs=1e-5)
+    painter = jax.tree.map(lambda leaf: leaf[0], stacked([least(substrate.painter(), Innovations(0), rng)]))
+    painted = substrate.painted(painter, substrate.painter(), 1)
+    assert [weights.shape for weights, _ in painted] == [(2, 5), (1, 4)]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +109,10 @@ def test_painted_weights_lie_where_they_belong() -> None:
         ((grid(2, 2),), {}, "two layers or more"),
         ((grid(2, 2), grid(2, 2, 1.0)), {}, "same number of coordinates"),
         ((grid(2, 2), grid(2, 2)), {"least": 1.0}, "Links are left out"),
+        ((grid(2, 2), grid(2, 2), grid(2, 2)), {"wires": ((0, 1),)}, "A wire leads"),
+        ((grid(2, 2), grid(2, 2), grid(2, 2)), {"wires": ((2, 1), (1, 2))}, "A wire leads"),
     ],
 )
-def test_substrates_that_are_none(layers: tuple[np.ndarray, ...], more: dict[str, float], said: str) -> None:
+def test_substrates_that_are_none(layers: tuple[np.ndarray, ...], more: dict[str, Any], said: str) -> None:
     with pytest.raises(PlayError, match=said):
         Substrate(layers, **more)

@@ -6,19 +6,17 @@ of another version or of another shape is refused.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from jumar.play import documents
 from jumar.play.errors import PlayError
 from jumar.play.evolve.genome import ACTIVATIONS, Genome, Innovations, Shape
 from jumar.play.evolve.neat import Neat, Settings, State
 from jumar.play.evolve.species import Species
-from jumar.play.files import put
 
 FORMAT = 1
 
@@ -72,10 +70,9 @@ class _Kin(msgspec.Struct, frozen=True, kw_only=True):
     improved: int
 
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """The document; see ``State``. ``sha256`` is of the document with this field empty."""
+class Checkpoint(documents.Sealed, frozen=True, kw_only=True):
+    """The document; see ``State``."""
 
-    format: int
     shape: Shape
     settings: Settings
     generation: int
@@ -89,7 +86,6 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     best: Written | None
     best_fitness: float | None
     chance: dict[str, Any]
-    sha256: str = ""
 
 
 def save(evolution: Neat, path: str | os.PathLike[str]) -> None:
@@ -98,9 +94,14 @@ def save(evolution: Neat, path: str | os.PathLike[str]) -> None:
     Raises:
         PlayError: it cannot be written; what was there before is still there.
     """
+    documents.save(written(evolution), path, "checkpoint")
+
+
+def written(evolution: Neat) -> Checkpoint:
+    """The evolution as a document."""
     state, book = evolution.state, evolution.state.book
     chance: dict[str, Any] = dict(evolution.rng.bit_generator.state)
-    document = Checkpoint(
+    return Checkpoint(
         format=FORMAT,
         shape=evolution.shape,
         settings=evolution.settings,
@@ -117,7 +118,6 @@ def save(evolution: Neat, path: str | os.PathLike[str]) -> None:
         best_fitness=_finite(state.best_fitness),
         chance=chance | {"state": {name: str(number) for name, number in chance["state"].items()}},
     )  # fmt: skip
-    put(path, msgspec.json.encode(msgspec.structs.replace(document, sha256=_seal(document))), "checkpoint")
 
 
 def load(path: str | os.PathLike[str]) -> Neat:
@@ -126,35 +126,16 @@ def load(path: str | os.PathLike[str]) -> Neat:
     Raises:
         PlayError: there is none, or it is damaged, or of another version.
     """
-    place, remedy = str(path), "Restore it, or begin the evolution anew."
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise PlayError(f"The checkpoint cannot be read ({error.strerror})", where=place, remedy="Name the file that "
-                        "an evolution wrote.") from error  # fmt: skip
-    try:
-        known = msgspec.json.decode(content)
-        version = known.get("format") if isinstance(known, dict) else None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise PlayError(f"This is no checkpoint, or it was cut ({error})", where=place, remedy=remedy) from error
-    if version != FORMAT:
-        raise PlayError(f"The checkpoint has format {version!r}, and this version reads {FORMAT}", where=place,
-                        remedy="Use the version that wrote it, or begin the evolution anew.")  # fmt: skip
-    try:
-        document = msgspec.convert(known, Checkpoint)
-    except (msgspec.ValidationError, PlayError) as error:
-        raise PlayError(f"The checkpoint is damaged ({error})", where=place, remedy=remedy) from error
-    if document.sha256 != _seal(document):
-        raise PlayError("The checkpoint has been changed since it was written", where=place, remedy=remedy)
-    return _evolution(document)
+    return evolution(documents.load(path, Checkpoint, FORMAT, "checkpoint"))
 
 
-def _evolution(document: Checkpoint) -> Neat:
-    evolution = Neat.__new__(Neat)
-    evolution.shape, evolution.settings = document.shape, document.settings
+def evolution(document: Checkpoint) -> Neat:
+    """The evolution of a document, where it stood."""
+    made = Neat.__new__(Neat)
+    made.shape, made.settings = document.shape, document.settings
     numbers = {name: int(number) for name, number in document.chance["state"].items()}
-    evolution.rng = np.random.default_rng()
-    evolution.rng.bit_generator.state = document.chance | {"state": numbers}
+    made.rng = np.random.default_rng()
+    made.rng.bit_generator.state = document.chance | {"state": numbers}
     book = Innovations(
         document.next_node,
         {(one, two): number for one, two, number in document.links},
@@ -163,7 +144,7 @@ def _evolution(document: Checkpoint) -> Neat:
     low = -np.inf
     species = [Species(one.key, one.model.genome(), low if one.best is None else one.best, one.improved)
                for one in document.species]  # fmt: skip
-    evolution.state = State(
+    made.state = State(
         document.generation,
         [one.genome() for one in document.genomes],
         book,
@@ -173,12 +154,8 @@ def _evolution(document: Checkpoint) -> Neat:
         None if document.best is None else document.best.genome(),
         low if document.best_fitness is None else document.best_fitness,
     )
-    return evolution
+    return made
 
 
 def _finite(number: float) -> float | None:
     return float(number) if np.isfinite(number) else None
-
-
-def _seal(document: Checkpoint) -> str:
-    return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(document, sha256=""))).hexdigest()

@@ -4,8 +4,9 @@ In: a ``Substrate``, layers of points in space; stacks of painters (CPPNs). Out:
 painted networks answer. A painter sees the coordinates of both ends of a link, and what lies between them.
 
 Stanley, D'Ambrosio and Gauci, "A Hypercube-Based Encoding for Evolving Large-Scale Neural Networks", Artificial Life
-15(2), 2009. A link is left out where the painter says little, as in Gauci and Stanley, "Autonomous Evolution of
-Topographic Regularities in Artificial Neural Networks", Neural Computation 22(7), 2010.
+15(2), 2009. Several input layers, each with painters' outputs of its own, as in Pugh and Stanley, "Evolving Multimodal
+Controllers with HyperNEAT", GECCO 2013. A link is left out where the painter says little, as in Gauci and Stanley,
+"Autonomous Evolution of Topographic Regularities in Artificial Neural Networks", Neural Computation 22(7), 2010.
 """
 
 from __future__ import annotations
@@ -32,14 +33,17 @@ class Substrate:
 
     Attributes:
         layers: [nodes, dimensions] of each layer, from the inputs to the outputs; coordinates within about [−1, 1].
+            Those to which nothing leads are inputs; the last is the output.
+        wires: which layers are linked, (source, target) by place, sources before targets; by default each to the next.
         least: a link whose painted value is smaller than this is left out.
         reach: the greatest weight.
 
     Raises:
-        PlayError: fewer than two layers, or points of different dimensions.
+        PlayError: fewer than two layers, points of different dimensions, or wires that lead nowhere or back.
     """
 
     layers: tuple[Floats, ...]
+    wires: tuple[tuple[int, int], ...] = ()
     least: float = 0.2
     reach: float = 3.0
 
@@ -48,6 +52,13 @@ class Substrate:
         if len(shapes) < 2 or any(len(shape) != 2 or shape[1] != shapes[0][1] or not shape[0] for shape in shapes):
             raise PlayError("A substrate has two layers or more, of points with the same number of coordinates",
                             where="layers", example=shapes, remedy="Give arrays [nodes, dimensions].")  # fmt: skip
+        last = len(self.layers) - 1
+        if not self.wires:
+            object.__setattr__(self, "wires", tuple(zip(range(last), range(1, last + 1), strict=True)))
+        ends = {target for _, target in self.wires}
+        if not all(0 <= one < two <= last for one, two in self.wires) or last not in ends or 0 in ends:
+            raise PlayError("A wire leads from a layer to a later one, and one leads to the last", where="wires",
+                            example=self.wires, remedy="Name layers by place, (source, target).")  # fmt: skip
         if not (0 <= self.least < 1 and self.reach > 0):
             raise PlayError("Links are left out below a value in [0, 1), and weights reach above 0",
                             where="least, reach", example=(self.least, self.reach),
@@ -61,37 +72,60 @@ class Substrate:
     @property
     def links(self) -> int:
         """All that may be painted."""
-        return sum(len(one) * len(two) for one, two in self._pairs)
+        return sum(len(self.layers[one]) * len(self.layers[two]) for one, two in self.wires)
 
-    @property
-    def _pairs(self) -> list[tuple[Floats, Floats]]:
-        return list(zip(self.layers, self.layers[1:], strict=False))
+    @cached_property
+    def _targets(self) -> list[tuple[int, list[int]]]:
+        """Every layer that something leads to, and from where."""
+        ends = sorted({target for _, target in self.wires})
+        return [(target, [one for one, two in self.wires if two == target]) for target in ends]
 
     def painter(self, *, most_nodes: int = 32, hidden: Sequence[str] = HIDDEN) -> Shape:
-        """The shape of painters of this substrate: an output for each pair of layers, and one for the biases of each.
+        """The shape of painters of this substrate: an output for each wire, then one for the biases of each target.
 
         Inputs are the source's coordinates, the target's, their differences, and the distance.
         """
-        return Shape(3 * self.dimensions + 1, 2 * len(self._pairs), "tanh", tuple(hidden), most_nodes=most_nodes)
-
-    @cached_property
-    def _seen(self) -> list[tuple[Floats, Floats]]:
-        """For every pair of layers what painters see: [targets, sources, inputs], and [targets, inputs] for biases."""
-        found = []
-        for sources, targets in self._pairs:
-            two, one = np.broadcast_arrays(targets[:, None, :], sources[None, :, :])
-            here = np.concatenate([np.zeros_like(targets), targets, np.zeros_like(targets), targets[:, :1] * 0], axis=1)
-            found.append((_between(one, two), here))
-        return found
+        outputs = len(self.wires) + len(self._targets)
+        return Shape(3 * self.dimensions + 1, outputs, "tanh", tuple(hidden), most_nodes=most_nodes)
 
     def painted(self, painter: Stack, shape: Shape, steps: int) -> list[tuple[jax.Array, jax.Array]]:
-        """Weights [targets, sources] and biases [targets] of every pair of layers, as one painter wants them."""
+        """Weights [targets, sources] and biases [targets] of every layer that something leads to, as a painter wants.
+
+        Sources are those of all its wires, one layer after another.
+        """
+
+        def said(seen: Floats, output: int) -> jax.Array:
+            return self._strength(answers(painter, shape, steps, jnp.asarray(seen, jnp.float32))[..., output])
+
         made = []
-        for place, (links, biases) in enumerate(self._seen):
-            weights = answers(painter, shape, steps, jnp.asarray(links, jnp.float32))[..., 2 * place]
-            bias = answers(painter, shape, steps, jnp.asarray(biases, jnp.float32))[..., 2 * place + 1]
-            made.append((self._strength(weights), self._strength(bias)))
+        for place, (target, sources) in enumerate(self._targets):
+            ends = self.layers[target]
+            weights = [
+                said(_between(*np.broadcast_arrays(self.layers[source][None], ends[:, None])),
+                     self.wires.index((source, target)))
+                for source in sources
+            ]  # fmt: skip
+            here = np.concatenate([np.zeros_like(ends), ends, np.zeros_like(ends), ends[:, :1] * 0], axis=1)
+            made.append((jnp.concatenate(weights, axis=-1), said(here, len(self.wires) + place)))
         return made
+
+    def run(self, painted: Sequence[tuple[Any, Any]], inputs: Any) -> jax.Array:
+        """Outputs [..., outputs] of one painted network: tanh between layers, and sums at the end.
+
+        Args:
+            painted: as ``painted`` returns it.
+            inputs: [..., inputs] of all input layers, one after another.
+        """
+        ends = [target for target, _ in self._targets]
+        values: dict[int, Any] = {}
+        taken = 0
+        for place in (place for place in range(len(self.layers)) if place not in ends):
+            values[place] = inputs[..., taken : taken + len(self.layers[place])]
+            taken += len(self.layers[place])
+        for (target, sources), (weights, bias) in zip(self._targets, painted, strict=True):
+            sums = jnp.concatenate([values[source] for source in sources], axis=-1) @ weights.T + bias
+            values[target] = sums if target == len(self.layers) - 1 else jnp.tanh(sums)
+        return values[len(self.layers) - 1]
 
     def _strength(self, value: Any) -> jax.Array:
         """Nothing for little, then growing from 0 to the reach."""
@@ -103,21 +137,6 @@ def _between(one: Floats, two: Floats) -> Floats:
     """[…, 3 dimensions + 1] what a painter sees of two points."""
     apart = two - one
     return np.concatenate([one, two, apart, np.sqrt((apart**2).sum(axis=-1, keepdims=True))], axis=-1)
-
-
-def run(layers: Sequence[tuple[Any, Any]], inputs: Any) -> jax.Array:
-    """Outputs [..., outputs] of one painted network: tanh between layers, and sums at the end.
-
-    Args:
-        layers: from ``Substrate.painted``.
-        inputs: [..., inputs].
-    """
-    values = inputs
-    for place, (weights, bias) in enumerate(layers):
-        values = values @ weights.T + bias
-        if place < len(layers) - 1:
-            values = jnp.tanh(values)
-    return values
 
 
 def grid(width: int, height: int, *more: float) -> Floats:

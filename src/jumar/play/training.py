@@ -1,0 +1,263 @@
+"""Training: players bred by playing bots, then the champions of their own past.
+
+In: ``Settings``. Out: one ``Row`` for each generation, ``archive``, the champions in their order, and a checkpoint from
+which the training goes on as if it had never stopped. Lessons follow each other once they are learned: a field without
+trees, then with; against random, then greedy, which gets surer of itself as they do; then all that came before and the
+archive. All of a generation meet the same opponents on the same maps, from both sides.
+
+Rosin and Belew, "New Methods for Competitive Coevolution", Evolutionary Computation 5(1), 1997: the archive is what
+they call a hall of fame.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+
+from jumar.play import breeders, documents, players
+from jumar.play.bots import GREEDY, RANDOM
+from jumar.play.champions import Champion, Written
+from jumar.play.documents import Sealed
+from jumar.play.errors import PlayError
+from jumar.play.evolve.checkpoints import Checkpoint
+from jumar.play.evolve.genome import Floats
+from jumar.play.maps import SIZES, TREES, Field, check, draw
+from jumar.play.match import Policy, Result, outcome, play
+from jumar.play.rules import BLUE, RED, ROUNDS
+
+FORMAT = 1
+LESSONS = ("empty field", "random", "greedy", "self-play")
+PASSED = 0.5  # points of the fittest of a generation that end a lesson
+EASIER, HARDER = -0.5, 0.0  # mean points against greedy below and above which it gets less and more sure of itself
+CHANGE, UNSURE = 0.05, 0.5  # of its share of random steps; at first
+HELD_OUT = 1_000_000  # seeds of maps below are for judging, those from here on for training
+_PER_SEED = 100_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How players are trained.
+
+    Attributes:
+        kind: one of ``breeders.KINDS``.
+        seed: of all chance.
+        population: players in a generation.
+        maps: that all of a generation play on, from both sides.
+        tests: champions of the past that they meet in self-play.
+        rounds: of a game.
+        size: of a map.
+        blind: whether players do not see their mates.
+
+    Raises:
+        PlayError: a number outside its range.
+    """
+
+    kind: str = "hyperneat"
+    seed: int = 0
+    population: int = 64
+    maps: int = 8
+    tests: int = 3
+    rounds: int = ROUNDS
+    size: tuple[int, int] = SIZES[0]
+    blind: bool = False
+
+    def __post_init__(self) -> None:
+        check(self.seed, self.maps, self.size, TREES)
+        for name, least in (("population", 4), ("tests", 1), ("rounds", 1)):
+            if getattr(self, name) < least:
+                raise PlayError(f"A training takes {least} or more", where=name, example=getattr(self, name),
+                                remedy="Leave it out for what is known to work.")  # fmt: skip
+        if self.kind not in breeders.KINDS:
+            raise PlayError("There is no such way to breed players", where="kind", example=self.kind,
+                            remedy=f"Choose from {', '.join(breeders.KINDS)}.")  # fmt: skip
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation.
+
+    Attributes:
+        generation: from 0.
+        lesson: one of ``LESSONS``.
+        unsure: share of greedy's steps that were random.
+        fitness: of the fittest, and ``mean`` of all.
+        points: of the fittest, wins less losses over games, against each kind of opponent.
+        joined: whether the fittest joined the archive.
+    """
+
+    generation: int
+    lesson: str
+    unsure: float
+    fitness: float
+    mean: float
+    points: dict[str, float]
+    joined: bool
+
+
+class Document(Sealed, frozen=True, kw_only=True):
+    """A training on disk."""
+
+    settings: Settings
+    generation: int
+    lesson: int
+    unsure: float
+    archive: list[Written]
+    rows: list[Row]
+    strategy: breeders.Told | None = None
+    grown: Checkpoint | None = None
+
+
+class Training:
+    """One training.
+
+    Args:
+        settings: how.
+
+    Attributes:
+        archive: the champions so far; each matched the one before it.
+        rows: one for each generation.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.breeder = breeders.breeder(settings.kind, settings.population, settings.seed)
+        self.generation, self.lesson, self.unsure = 0, 0, UNSURE
+        self.archive: list[Champion] = []
+        self.rows: list[Row] = []
+
+    def advance(self) -> Row:
+        """Let a generation play, and breed the next one."""
+        bred = self.breeder.ask()
+        policy, pool = players.assembled(bred, self.settings.blind)
+        fitness, points = self._played(policy, pool)
+        best = int(fitness.argmax())
+        joins = self._joins(points, best)
+        if joins:
+            self.archive.append(Champion(bred[best], self.generation, self.settings.seed, self.settings.blind))
+        row = Row(
+            generation=self.generation, lesson=LESSONS[self.lesson], unsure=self.unsure, fitness=float(fitness[best]),
+            mean=float(fitness.mean()), points={name: float(one[best]) for name, one in points.items()},
+            joined=joins,
+        )  # fmt: skip
+        self.rows.append(row)
+        self.breeder.tell(fitness)
+        self._learned(points, best)
+        self.generation += 1
+        return row
+
+    def _joins(self, points: dict[str, Floats], best: int) -> bool:
+        """Whether the fittest has matched the newest champion, on the same maps as everybody else."""
+        return "newest" not in points or bool(points["newest"][best] >= 0)
+
+    def _played(self, policy: Policy, pool: Any) -> tuple[Floats, dict[str, Floats]]:
+        """Fitness [population], the mean of what each opponent gives, and points against each."""
+        settings = self.settings
+        key = jax.random.fold_in(jax.random.key(settings.seed), self.generation)
+        seed = HELD_OUT + _PER_SEED * settings.seed + self.generation
+        fields = draw(seed, settings.maps, settings.size, TREES if self.lesson else 0.0)
+        half = Field(*(table[: max(settings.maps // 2, 1)] for table in fields))
+        grades, points = [], {}
+        for place, (name, opponent, params) in enumerate(self._opponents()):
+            on = half if name == "archive" else fields  # as there are several of them
+            graded, won = _versus(on, policy, pool, opponent, params, jax.random.fold_in(key, place), settings.rounds)
+            grades.append(graded.mean(axis=1))
+            points[name] = won.mean(axis=1)
+            if name == "archive":
+                points["newest"] = won[:, 0]
+        return np.mean(grades, axis=0), points
+
+    def _opponents(self) -> list[tuple[str, Policy, Any]]:
+        """Names, policies and pools for the lesson; of the archive the newest first, and others by chance."""
+        nobody, lesson = jnp.zeros(1), LESSONS[self.lesson]
+        chosen: list[tuple[str, Policy, Any]] = [("random", RANDOM, nobody)]
+        if lesson in ("greedy", "self-play"):
+            chosen.append(("greedy", GREEDY, jnp.full(1, self.unsure)))
+        if lesson in ("greedy", "self-play") and self.archive:
+            rng = np.random.default_rng([self.settings.seed, self.generation])
+            others = rng.choice(len(self.archive), self.settings.tests - 1)
+            tests = [self.archive[-1], *(self.archive[place] for place in others)]
+            chosen.append(("archive", *players.assembled([one.bred for one in tests], self.settings.blind)))
+        return chosen
+
+    def _learned(self, points: dict[str, Floats], best: int) -> None:
+        """On to the next lesson, or greedy a little surer or less sure of itself."""
+        lesson = LESSONS[self.lesson]
+        if lesson in ("empty field", "random"):
+            self.lesson += bool(points["random"][best] >= PASSED)
+        elif lesson == "greedy":
+            mean = float(points["greedy"].mean())
+            change = CHANGE * ((mean < EASIER) - float(mean > HARDER))
+            self.lesson += bool(self.unsure == 0 and points["greedy"][best] >= PASSED)
+            self.unsure = min(max(round(self.unsure + change, 6), 0.0), 1.0)
+        if LESSONS[self.lesson] == "self-play":
+            self.unsure = 0.0
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            PlayError: it cannot be written; what was there before is still there.
+        """
+        written = self.breeder.written()
+        told = {"strategy": written} if isinstance(written, breeders.Told) else {"grown": written}
+        document = Document(
+            format=FORMAT, settings=self.settings, generation=self.generation, lesson=self.lesson, unsure=self.unsure,
+            archive=[Written.of(one) for one in self.archive], rows=self.rows, **told,
+        )  # fmt: skip
+        documents.save(document, path, "training")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Training:
+        """Go on from a checkpoint.
+
+        Raises:
+            PlayError: there is none, or it is damaged, or of another version.
+        """
+        document = documents.load(path, Document, FORMAT, "training")
+        written = document.strategy or document.grown
+        if written is None or not 0 <= document.lesson < len(LESSONS):
+            raise PlayError("The training is damaged", where=str(path), remedy="Restore it, or begin anew.")
+        training = cls.__new__(cls)
+        training.settings, training.breeder = document.settings, breeders.read(document.settings.kind, written)
+        training.generation, training.lesson, training.unsure = document.generation, document.lesson, document.unsure
+        training.archive, training.rows = [one.champion() for one in document.archive], list(document.rows)
+        return training
+
+
+def _versus(
+    fields: Field, policy: Policy, pool: Any, opponent: Policy, params: Any, key: Any, rounds: int
+) -> tuple[Floats, Floats]:
+    """[players, opponents] the grade, and points, of both games on every map."""
+    ahead, behind = jax.random.split(key)
+    first = play(fields, policy, pool, opponent, params, ahead, rounds=rounds)
+    second = play(fields, opponent, params, policy, pool, behind, rounds=rounds)
+    graded, won = _means(first, second)
+    return np.asarray(graded, np.float64), np.asarray(won, np.float64)
+
+
+@jax.jit
+def _means(first: Result, second: Result) -> tuple[jax.Array, jax.Array]:
+    def both(what: Callable[[Result, int], jax.Array]) -> jax.Array:
+        return (what(first, RED).mean(axis=2) + what(second, BLUE).mean(axis=2).T) / 2
+
+    return both(grade), both(outcome)
+
+
+def grade(result: Result, side: int) -> jax.Array:
+    """What a game was worth to a side: 1, 0 or −1 for how it ended, and a little for how it went.
+
+    The little is up to 0.4: for tags, for prisoners at the end, for the flag grabbed, and for how close to it each
+    came; so there is something to climb before the first game is won.
+    """
+    mine, theirs = (result.state.red, result.state.blue)[:: 1 if side == RED else -1]
+    prisoners = (~theirs.free).sum(axis=-1) - (~mine.free).sum(axis=-1)
+    grabbed = mine.grabbed.astype(jnp.float32) - theirs.grabbed.astype(jnp.float32)
+    came = (theirs.nearest - mine.nearest) / 20
+    went = jnp.tanh((mine.tags - theirs.tags) / 4) + prisoners / 4 + grabbed + came
+    return outcome(result, side) + 0.1 * went
