@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from jumar.play import documents, players
-from jumar.play.documents import Sealed
+from jumar.play import players, sealed
 from jumar.play.errors import PlayError
 from jumar.play.evolve import checkpoints
 from jumar.play.evolve.genome import Genome
 from jumar.play.match import Policy
 from jumar.play.players import Bred
+from jumar.play.sealed import Sealed
 
 FORMAT = 1
 
@@ -105,7 +105,7 @@ def save(champions: Sequence[Champion], path: str | os.PathLike[str], made_by: s
         PlayError: it cannot be written; what was there before is still there.
     """
     document = Kept(format=FORMAT, made_by=made_by, champions=[Written.of(one) for one in champions])
-    documents.save(document, path, "file of champions")
+    sealed.save(document, path, "file of champions")
 
 
 def load(path: str | os.PathLike[str]) -> list[Champion]:
@@ -114,7 +114,7 @@ def load(path: str | os.PathLike[str]) -> list[Champion]:
     Raises:
         PlayError: there is no such file, or it is damaged, or of another version.
     """
-    return _champions(documents.load(path, Kept, FORMAT, "file of champions"), str(path))
+    return _champions(sealed.load(path, Kept, FORMAT, "file of champions"), str(path))
 
 
 def _champions(document: Kept, where: str) -> list[Champion]:
@@ -127,4 +127,4 @@ def _champions(document: Kept, where: str) -> list[Champion]:
 def shipped() -> tuple[Champion, ...]:
     """The champions that come with the package, in the order of their generations; the last is the strongest."""
     content = files("jumar.play").joinpath("champions.json").read_bytes()
-    return tuple(_champions(documents.read(content, Kept, FORMAT, "file of champions", "champions.json"), "jumar.play"))
+    return tuple(_champions(sealed.read(content, Kept, FORMAT, "file of champions", "champions.json"), "jumar.play"))

@@ -12,7 +12,6 @@ they call a hall of fame.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,16 +20,17 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 
-from jumar.play import breeders, documents, players
+from jumar.play import breeders, players, sealed
 from jumar.play.bots import GREEDY, RANDOM
 from jumar.play.champions import Champion, Written
-from jumar.play.documents import Sealed
 from jumar.play.errors import PlayError
 from jumar.play.evolve.checkpoints import Checkpoint
 from jumar.play.evolve.genome import Floats
+from jumar.play.grading import versus
 from jumar.play.maps import SIZES, TREES, Field, check, draw
-from jumar.play.match import Policy, Result, outcome, play
-from jumar.play.rules import BLUE, RED, ROUNDS
+from jumar.play.match import Policy
+from jumar.play.rules import ROUNDS
+from jumar.play.sealed import Sealed
 
 FORMAT = 1
 LESSONS = ("empty field", "random", "greedy", "self-play")
@@ -165,7 +165,7 @@ class Training:
         grades, points = [], {}
         for place, (name, opponent, params) in enumerate(self._opponents()):
             on = half if name == "archive" else fields  # as there are several of them
-            graded, won = _versus(on, policy, pool, opponent, params, jax.random.fold_in(key, place), settings.rounds)
+            graded, won = versus(on, policy, pool, opponent, params, jax.random.fold_in(key, place), settings.rounds)
             grades.append(graded.mean(axis=1))
             points[name] = won.mean(axis=1)
             if name == "archive":
@@ -210,7 +210,7 @@ class Training:
             format=FORMAT, settings=self.settings, generation=self.generation, lesson=self.lesson, unsure=self.unsure,
             archive=[Written.of(one) for one in self.archive], rows=self.rows, **told,
         )  # fmt: skip
-        documents.save(document, path, "training")
+        sealed.save(document, path, "training")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Training:
@@ -219,7 +219,7 @@ class Training:
         Raises:
             PlayError: there is none, or it is damaged, or of another version.
         """
-        document = documents.load(path, Document, FORMAT, "training")
+        document = sealed.load(path, Document, FORMAT, "training")
         written = document.strategy or document.grown
         if written is None or not 0 <= document.lesson < len(LESSONS):
             raise PlayError("The training is damaged", where=str(path), remedy="Restore it, or begin anew.")
@@ -228,36 +228,3 @@ class Training:
         training.generation, training.lesson, training.unsure = document.generation, document.lesson, document.unsure
         training.archive, training.rows = [one.champion() for one in document.archive], list(document.rows)
         return training
-
-
-def _versus(
-    fields: Field, policy: Policy, pool: Any, opponent: Policy, params: Any, key: Any, rounds: int
-) -> tuple[Floats, Floats]:
-    """[players, opponents] the grade, and points, of both games on every map."""
-    ahead, behind = jax.random.split(key)
-    first = play(fields, policy, pool, opponent, params, ahead, rounds=rounds)
-    second = play(fields, opponent, params, policy, pool, behind, rounds=rounds)
-    graded, won = _means(first, second)
-    return np.asarray(graded, np.float64), np.asarray(won, np.float64)
-
-
-@jax.jit
-def _means(first: Result, second: Result) -> tuple[jax.Array, jax.Array]:
-    def both(what: Callable[[Result, int], jax.Array]) -> jax.Array:
-        return (what(first, RED).mean(axis=2) + what(second, BLUE).mean(axis=2).T) / 2
-
-    return both(grade), both(outcome)
-
-
-def grade(result: Result, side: int) -> jax.Array:
-    """What a game was worth to a side: 1, 0 or −1 for how it ended, and a little for how it went.
-
-    The little is up to 0.4: for tags, for prisoners at the end, for the flag grabbed, and for how close to it each
-    came; so there is something to climb before the first game is won.
-    """
-    mine, theirs = (result.state.red, result.state.blue)[:: 1 if side == RED else -1]
-    prisoners = (~theirs.free).sum(axis=-1) - (~mine.free).sum(axis=-1)
-    grabbed = mine.grabbed.astype(jnp.float32) - theirs.grabbed.astype(jnp.float32)
-    came = (theirs.nearest - mine.nearest) / 20
-    went = jnp.tanh((mine.tags - theirs.tags) / 4) + prisoners / 4 + grabbed + came
-    return outcome(result, side) + 0.1 * went

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from jumar.play import documents
+from jumar.play import sealed
 from jumar.play.errors import PlayError
 from jumar.play.evolve.genome import ACTIVATIONS, Genome, Innovations, Shape
 from jumar.play.evolve.neat import Neat, Settings, State
@@ -70,7 +70,7 @@ class _Kin(msgspec.Struct, frozen=True, kw_only=True):
     improved: int
 
 
-class Checkpoint(documents.Sealed, frozen=True, kw_only=True):
+class Checkpoint(sealed.Sealed, frozen=True, kw_only=True):
     """The document; see ``State``."""
 
     shape: Shape
@@ -94,7 +94,7 @@ def save(evolution: Neat, path: str | os.PathLike[str]) -> None:
     Raises:
         PlayError: it cannot be written; what was there before is still there.
     """
-    documents.save(written(evolution), path, "checkpoint")
+    sealed.save(written(evolution), path, "checkpoint")
 
 
 def written(evolution: Neat) -> Checkpoint:
@@ -126,7 +126,7 @@ def load(path: str | os.PathLike[str]) -> Neat:
     Raises:
         PlayError: there is none, or it is damaged, or of another version.
     """
-    return evolution(documents.load(path, Checkpoint, FORMAT, "checkpoint"))
+    return evolution(sealed.load(path, Checkpoint, FORMAT, "checkpoint"))
 
 
 def evolution(document: Checkpoint) -> Neat:
