@@ -1,6 +1,6 @@
 """Where games of persons are kept, each under a token that only its page knows.
 
-In: what pages ask, as parsed JSON of any kind whatever. Out: answers in JSON's kinds, or ``Refused``.
+In: what pages ask, as parsed JSON of any kind whatever. Out: answers in JSON's kinds, or ``RefusedError``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-from jumar.play import maps
 from jumar.play.errors import PlayError
 from jumar.play.render import SIDES
 from jumar.play.rules import ROUNDS
@@ -23,7 +22,7 @@ KEPT = 64
 MOST_SEED = 2**31 - 1
 
 
-class Refused(PlayError):
+class RefusedError(PlayError):
     """What a page asked is not done; ``status`` is HTTP's number for it."""
 
     def __init__(self, status: int, what: str, remedy: str) -> None:
@@ -59,7 +58,7 @@ class Desk:
         """
         wanted = asked if isinstance(asked, dict) else {"": asked}
         if unknown := set(wanted) - {"opponent", "side", "size", "seed", "rounds"}:
-            raise Refused(400, f"A new game has no {min(unknown)!r:.40}",
+            raise RefusedError(400, f"A new game has no {min(unknown)!r:.40}",
                           "Give any of opponent, side, size, seed, rounds.")  # fmt: skip
         opponent = _one_of(wanted, "opponent", list(self._opponents))
         side = _one_of(wanted, "side", list(SIDES))
@@ -93,7 +92,7 @@ class Desk:
         checked(steps)
         with lock:
             if game.over:
-                raise Refused(409, "This game has ended", "Begin a new one.")
+                raise RefusedError(409, "This game has ended", "Begin a new one.")
             game.turn(steps or [])
             return {"token": token, **game.view()}
 
@@ -110,13 +109,13 @@ class Desk:
         lock, game = self._game(token)
         with lock:
             if not game.over:
-                raise Refused(409, "This game goes on", "Play it to its end first.")
+                raise RefusedError(409, "This game goes on", "Play it to its end first.")
         return game
 
     def _game(self, token: str) -> tuple[threading.Lock, Game]:
         with self._lock:
             if token not in self._games:
-                raise Refused(404, "There is no such game, or it was given up for newer ones", "Begin a new one.")
+                raise RefusedError(404, "There is no such game, or it was given up for newer ones", "Begin a new one.")
             self._games.move_to_end(token)
             return self._games[token]
 
@@ -125,7 +124,7 @@ def _one_of(asked: dict[str, Any], name: str, known: list[Any]) -> Any:
     """What was chosen; the first if nothing was."""
     given = asked.get(name, known[0])
     if given not in known:
-        raise Refused(400, f"There is no such {name}: {given!r:.60}", f"Choose from {known}.")
+        raise RefusedError(400, f"There is no such {name}: {given!r:.60}", f"Choose from {known}.")
     return known[known.index(given)]
 
 
@@ -134,5 +133,7 @@ def _number(asked: dict[str, Any], name: str, least: int, most: int, otherwise: 
     if given is None:
         return otherwise
     if type(given) is not int or not least <= given <= most:
-        raise Refused(400, f"A number is wrong: {name} = {given!r:.60}", f"Give a whole number from {least} to {most}.")
+        raise RefusedError(
+            400, f"A number is wrong: {name} = {given!r:.60}", f"Give a whole number from {least} to {most}."
+        )
     return given

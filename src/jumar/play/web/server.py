@@ -12,20 +12,22 @@ import socket
 import socketserver
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from jumar.play import maps
 from jumar.play.errors import PlayError
 from jumar.play.web.commands import Opponent, prepare
-from jumar.play.web.desk import KEPT, Desk, Refused
+from jumar.play.web.desk import KEPT, Desk, RefusedError
 from jumar.play.web.parts import assembled
 
 HOST, PORT = "127.0.0.1", 8020
 MOST_BYTES = 64 * 1024
+LINGER = 1.0  # seconds
 _ROUTES = (
     ("GET", re.compile(r"/"), "page"),
     ("POST", re.compile(r"/games"), "begin"),
@@ -41,6 +43,8 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+# A name or an address, and perhaps a port.
+_HOST = re.compile(r"([\w.-]+|\[[0-9a-f:]+\])(?::[0-9]+)?")
 _JSON, _HTML = "application/json", "text/html; charset=utf-8"
 
 
@@ -147,10 +151,13 @@ class _Listener(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Listener
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "jumar", ""
     timeout = 30
+
+    @property
+    def _listener(self) -> _Listener:
+        return cast(_Listener, self.server)
 
     def __getattr__(self, name: str) -> Any:
         # Whatever the method, it is answered: one that is not known like one that is not allowed.
@@ -170,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name == "replay":
                 more["content-disposition"] = 'attachment; filename="capture-the-flag.json"'
         except PlayError as error:
-            status = error.status if isinstance(error, Refused) else 400
+            status = error.status if isinstance(error, RefusedError) else 400
             content, media = _refusal(error.what, error.remedy), _JSON
             # What was sent with it may not have been read.
             self.close_connection = True
@@ -178,12 +185,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _same_origin(self) -> None:
         host = self.headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname if re.fullmatch(r"[\w.:\[\]-]+", host) else None
-        if name not in self.server.hosts:
-            raise Refused(403, "This page is served to its own machine only", f"Open {sorted(self.server.hosts)[0]}.")
+        named = _HOST.fullmatch(host.lower())
+        if named is None or named[1].strip("[]") not in self._listener.hosts:
+            raise RefusedError(403, "This page is served to its own machine only", "Open the address that it printed.")
         origin, site = self.headers.get("origin"), self.headers.get("sec-fetch-site", "none")
         if origin not in (None, f"http://{host}") or site not in ("none", "same-origin"):
-            raise Refused(403, "Another page asked, which may not", "Play on the page that is served here.")
+            raise RefusedError(403, "Another page asked, which may not", "Play on the page that is served here.")
 
     def _route(self) -> tuple[str, tuple[Any, ...]]:
         path = urlsplit(self.path).path
@@ -192,28 +199,28 @@ class _Handler(BaseHTTPRequestHandler):
             if method == self.command:
                 return name, match.groups()
         if found:
-            raise Refused(405, "This cannot be asked in this way", f"Use {found[0][0]}.")
-        raise Refused(404, "There is nothing under this address", "Open / to play.")
+            raise RefusedError(405, "This cannot be asked in this way", f"Use {found[0][0]}.")
+        raise RefusedError(404, "There is nothing under this address", "Open / to play.")
 
     def _body(self) -> Any:
         """What was posted, parsed."""
         if self.headers.get_content_type() != _JSON:
-            raise Refused(415, "What is posted is JSON", f"Send it with content-type: {_JSON}.")
+            raise RefusedError(415, "What is posted is JSON", f"Send it with content-type: {_JSON}.")
         length = self.headers.get("content-length", "")
         if not re.fullmatch(r"[0-9]{1,9}", length) or self.headers.get("transfer-encoding"):
-            raise Refused(411, "What is posted says how long it is", "Send a content-length.")
+            raise RefusedError(411, "What is posted says how long it is", "Send a content-length.")
         if int(length) > MOST_BYTES:
-            raise Refused(413, f"What is posted has at most {MOST_BYTES} bytes", "Send less.")
+            raise RefusedError(413, f"What is posted has at most {MOST_BYTES} bytes", "Send less.")
         try:
             return json.loads(self.rfile.read(int(length)))
         except (ValueError, RecursionError):
-            raise Refused(400, "This is no JSON", "Send a JSON object.") from None
+            raise RefusedError(400, "This is no JSON", "Send a JSON object.") from None
 
     def _done(self, name: str, given: tuple[Any, ...]) -> tuple[str, str]:
         """The answer and its media type."""
         if name == "page":
-            return self.server.page, _HTML
-        answer = getattr(self.server.desk, name)(*given)
+            return self._listener.page, _HTML
+        answer = getattr(self._listener.desk, name)(*given)
         if name == "watch":
             return answer, _HTML
         return (answer if name == "replay" else json.dumps(answer)), _JSON
@@ -228,6 +235,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+        if self.close_connection:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Read on for a moment: to close while something is unread would take the answer back."""
+        end, left = time.monotonic() + LINGER, 16 * MOST_BYTES
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(LINGER)
+            while left > 0 and time.monotonic() < end and (more := self.connection.recv(MOST_BYTES)):
+                left -= len(more)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the library itself refuses: what is no request of HTTP."""

@@ -27,8 +27,8 @@ def page(watched: Watched) -> str:
         if here not in places:
             places[here] = len(maps)
             maps.append(ground(replay.field()))
-        generation = name if isinstance(name, int) else None
-        label = f"generation {name}" if isinstance(name, int) else name
+        generation = None if isinstance(name, str) else int(name)
+        label = name if isinstance(name, str) else f"generation {name}"
         games.append({"name": label, "generation": generation, "map": places[here], **film(replay, captions)})
     data = {
         "title": watched.title,
@@ -48,7 +48,7 @@ def _graph(graph: Graph) -> dict[str, Any]:
     return {
         "name": graph.name,
         "nodes": [[float(node.x), float(node.y), node.activation, node.label] for node in graph.nodes],
-        "links": [[link.source, link.target, round(float(link.weight), 4)] for link in graph.links],
+        "links": [[int(link.source), int(link.target), round(float(link.weight), 4)] for link in graph.links],
     }
 
 
