@@ -219,9 +219,14 @@ def test_a_whole_game_through_the_server(ask: Ask) -> None:
 
 
 def test_a_game_that_is_not_described_is_a_usual_one(ask: Ask) -> None:
-    status, _, begun = ask("POST", "/games", {})
-    assert (status, begun["side"], begun["rounds"], begun["opponent"]) == (200, "red", 60, "random")
-    assert begun["seed"] != ask("POST", "/games", {})[2]["seed"]
+    status, _, begun = ask("POST", "/games", {"rounds": 1})
+    assert (status, begun["side"], begun["rounds"], begun["opponent"]) == (200, "red", 1, "random")
+    # From its seed the whole map follows.
+    assert begun["seed"] is None
+    seeds = set()
+    for token in (begun["token"], ask("POST", "/games", {"rounds": 1, "seed": None})[2]["token"]):
+        seeds.add(ask("POST", f"/games/{token}/turn", {"steps": STAYS})[2]["seed"])
+    assert len(seeds - {None}) == 2
 
 
 JSON = {"content_type": "application/json"}

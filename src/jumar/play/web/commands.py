@@ -92,6 +92,7 @@ class Game:
         size: of the map.
         rounds: after which the score decides.
         chance: a seed of all that the opponent draws.
+        secret: the person did not choose the seed, and is told it only in the end, for the whole map follows from it.
 
     Attributes:
         over: whether it has ended.
@@ -102,7 +103,7 @@ class Game:
     """
 
     def __init__(self, opponent: Opponent, *, side: str = "red", seed: int = 0, size: tuple[int, int] = maps.SIZES[0],
-                 rounds: int = ROUNDS, chance: int = 0) -> None:  # fmt: skip
+                 rounds: int = ROUNDS, chance: int = 0, secret: bool = False) -> None:  # fmt: skip
         if side not in SIDES:
             raise PlayError("A person plays one of two sides", where="side", example=side,
                             remedy="Give red, which moves first, or blue.")  # fmt: skip
@@ -110,7 +111,7 @@ class Game:
             raise PlayError(f"A game lasts 1 to {ROUNDS} rounds", where="rounds", example=rounds,
                             remedy=f"Leave it out for {ROUNDS}.")  # fmt: skip
         self.opponent, self.seed, self.size, self.rounds = opponent, seed, size, rounds
-        self._side = SIDES.index(side)
+        self._side, self._secret = SIDES.index(side), secret
         self._field = maps.one(maps.draw(seed, 1, size), 0)
         self._key = jax.random.key(chance)
         self._actions: list[int] = []
@@ -161,7 +162,7 @@ class Game:
         return {
             "side": SIDES[self._side],
             "opponent": self.opponent.name,
-            "seed": self.seed,
+            "seed": None if self._secret and not self.over else self.seed,
             "size": [width, height],
             "rounds": self.rounds,
             "flag": int(self._field.flag),

@@ -66,7 +66,7 @@ class Desk:
         rounds = _number(wanted, "rounds", 1, ROUNDS, ROUNDS)
         seed = _number(wanted, "seed", 0, MOST_SEED, secrets.randbelow(MOST_SEED))
         game = Game(self._opponents[opponent], side=side, seed=seed, size=(size[0], size[1]), rounds=rounds,
-                    chance=secrets.randbits(31))  # fmt: skip
+                    chance=secrets.randbits(31), secret=wanted.get("seed") is None)  # fmt: skip
         token = secrets.token_urlsafe(16)
         with self._lock:
             self._games[token] = (threading.Lock(), game)

@@ -143,7 +143,14 @@ async function receive(answer) {
   if (game.over) finish();
 }
 
+function tellWho({ side, opponent, seed, rounds }) {
+  const other = SIDES[1 - SIDES.indexOf(side)], map = seed === null ? "" : `, map ${seed}`;
+  el("who").replaceChildren(made("span", { className: side }, "you"), " against ", made("span", { className: other }, opponent),
+    `${map}, ${rounds} rounds`);
+}
+
 function finish() {
+  tellWho(game);
   const won = game.over.winner === game.side;
   el("winner").textContent = `${won ? "You win" : game.over.winner === "draw" ? "Nobody wins" : "You lose"}: ${game.over.text}.`;
   el("watch").href = `games/${game.token}/watch`;
@@ -159,8 +166,7 @@ async function open(answer) {
   for (const id of ["game", "players", "happened"]) el(id).hidden = false;
   el("over").hidden = true;
   history.replaceState(null, "", `#${answer.token}`);
-  el("who").replaceChildren(made("span", { className: answer.side }, "you"), " against ",
-    made("span", { className: SIDES[1 - SIDES.indexOf(answer.side)] }, answer.opponent), `, map ${answer.seed}, ${answer.rounds} rounds`);
+  tellWho(answer);
   await receive(answer);
   busy = false;
   plan();
