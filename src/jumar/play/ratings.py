@@ -17,10 +17,10 @@ PER_LOGIT = 400 / np.log(10)  # a lead of 400 points of Elo makes a win ten time
 
 @dataclass(frozen=True)
 class Share:
-    """A part of a whole, from 0 to 1.
+    """A part of a whole, from 0 to 1, or how much larger one is than another, from −1 to 1.
 
     Attributes:
-        mean: the part.
+        mean: the figure.
         low: lower end of its 95% interval.
         high: upper end.
     """
@@ -54,13 +54,19 @@ def share(hits: np.ndarray, trials: np.ndarray) -> Share | None:
     return mean(np.asarray(hits)[tried], np.asarray(trials)[tried]) if tried.any() else None
 
 
+def lead(one: np.ndarray, other: np.ndarray, trials: np.ndarray) -> Share | None:
+    """How much larger the share of one is than that of another, of the same trials; arguments as in ``mean``."""
+    half = share((np.asarray(one) - other + trials) / 2, trials)
+    return None if half is None else Share(2 * half.mean - 1, 2 * half.low - 1, 2 * half.high - 1)
+
+
 def mean(hits: np.ndarray, trials: np.ndarray | None = None) -> Share:
     """The same of one map or more, something having been tried on each.
 
     See Agresti and Coull, "Approximate Is Better than 'Exact' for Interval Estimation of Binomial Proportions", The
     American Statistician 52(2), 1998: two successes and two failures are added, here as four maps of average size,
     before the usual interval is taken. So 0 of n is not 0 ± 0. With more than one trial on a map the variance is
-    that of a ratio of two sums over maps.
+    that of a ratio of two sums over maps; with many on each the interval errs to the wide side, as long as maps are few.
 
     Args:
         hits: [maps], from 0 to what was tried.
