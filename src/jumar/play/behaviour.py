@@ -218,14 +218,15 @@ def table(behaviour: Behaviour) -> str:
     tags = [["tags by three or more within three cells", "tags", "pack rate %", "in sight %", "in reach %"]]
     for one in behaviour.hunting:
         tags.append([one.name[:40], str(one.tags), *map(_percent, (one.pack_rate, one.in_sight, one.in_reach))])
-    width = max(len(one.name) for one in behaviour.cornered)
-    rows = [[f"% of {behaviour.states} states with two in jail", *(one.name[:width] for one in behaviour.cornered)]]
-    for name in ("bails", "rescues", "rushes", "decoys", "wins", "draws", "losses", "lead"):
+    names = (one.name.removeprefix(f"{behaviour.player}, ")[:18] for one in behaviour.cornered)
+    rows = [[f"% of {behaviour.states}", *names]]
+    for name in (*Answers._fields, "lead"):
         rows.append([name, *(_percent(getattr(one, name)) for one in behaviour.cornered)])
     about = f"{behaviour.player} against {behaviour.opponent}: {behaviour.maps} maps, both sides; 95% intervals by map"
     return (
         f"{about}\n\n{columns(tags)}\n\n"
         "in sight, in reach: how often three or more are about an enemy whom nobody tags\n\n"
+        f"from the states in which the player first had two in jail, {two_jailed.AFTER} rounds, and the end:\n"
         f"{columns(rows)}"
     )
 

@@ -121,8 +121,8 @@ def play_on(
     Raises:
         PlayError: for pools that do not say how many they are, or states that are not where a round begins.
     """
-    midway = (states.winner == PLAYING) & ((states.tick % (2 * TURN) != 0) | (states.first != RED))
-    if states.tick.shape != fields.flag.shape or midway.any():
+    one_each = states.tick.shape == fields.flag.shape
+    if not one_each or ((states.winner == PLAYING) & (states.tick % (2 * TURN) + (states.first != RED) > 0)).any():
         raise PlayError("Games go on from states at the beginning of a round of red's, one for each map",
                         where="states", example=states.tick.tolist(),
                         remedy=f"Give states whose tick is a multiple of {2 * TURN}.")  # fmt: skip

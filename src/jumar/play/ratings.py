@@ -66,7 +66,7 @@ def mean(hits: np.ndarray, trials: np.ndarray | None = None) -> Share:
     See Agresti and Coull, "Approximate Is Better than 'Exact' for Interval Estimation of Binomial Proportions", The
     American Statistician 52(2), 1998: two successes and two failures are added, here as four maps of average size,
     before the usual interval is taken. So 0 of n is not 0 ± 0. With more than one trial on a map the variance is
-    that of a ratio of two sums over maps; with many on each the interval errs to the wide side, as long as maps are few.
+    that of a ratio of two sums over maps; with many on each the interval errs to the wide side while maps are few.
 
     Args:
         hits: [maps], from 0 to what was tried.

@@ -78,9 +78,9 @@ def answered(fields: Field, states: State, result: Result, chair: int) -> Answer
     """
     actions = result.actions[0, 0, :, : AFTER * 2 * TURN]
     done = retold(fields, states, actions, _noted, np.zeros((len(fields.flag), 4), bool), chair)[0]
+    bails, rescues, rushes, decoys = np.asarray(done).T
     winner = np.asarray(result.winner[0, 0])
-    ends = (winner == chair, winner == DRAW, winner == 1 - chair)
-    return Answers(*(np.asarray(done)[:, i] for i in range(4)), *ends)
+    return Answers(bails, rescues, rushes, decoys, winner == chair, winner == DRAW, winner == 1 - chair)
 
 
 def _noted(notes: Any, field: Field, before: State, after: State, chair: Any) -> Any:
