@@ -2,7 +2,7 @@
 
 In: a stack of maps, and for each side a ``Policy`` with a pool of parameters. Out: a ``Result`` for every pairing on
 every map. The red side moves first; as every map looks the same from both sides, changing sides is changing who moves
-first, and ``both_sides`` plays either way.
+first, and ``both_sides`` plays either way. ``play_on`` goes on from games that have begun.
 """
 
 from __future__ import annotations
@@ -95,7 +95,40 @@ def play(
     if rounds < 1:
         raise PlayError("A game lasts one round or more", where="rounds", example=rounds,
                         remedy=f"Leave it out for {ROUNDS}.")  # fmt: skip
-    return _play(fields, red_params, blue_params, key, red=red, blue=blue, rounds=rounds, paired=paired, keep=keep)
+    begun = _begun(fields, rounds)
+    return _play(
+        fields, begun, red_params, blue_params, key, red=red, blue=blue, rounds=rounds, paired=paired, keep=keep
+    )
+
+
+def play_on(
+    fields: Field, states: State, red: Policy, red_params: Any, blue: Policy, blue_params: Any, key: Any, *,
+    rounds: int = ROUNDS, keep: bool = False,
+) -> Result:  # fmt: skip
+    """Every red against every blue from the same states, one on every map, whoever has played until then.
+
+    Args:
+        fields: a stack of maps.
+        states: a stack of games of which red moved first and is to begin a round, or which have ended.
+        red: plays red from here.
+        red_params: its pool, as in ``play``.
+        blue: plays blue from here.
+        blue_params: its pool.
+        key: of all chance from here.
+        rounds: how many more are played at most; what goes on after them has no winner.
+        keep: also return all actions, from here.
+
+    Raises:
+        PlayError: for pools that do not say how many they are, or states that are not where a round begins.
+    """
+    one_each = states.tick.shape == fields.flag.shape
+    if not one_each or ((states.winner == PLAYING) & (states.tick % (2 * TURN) + (states.first != RED) > 0)).any():
+        raise PlayError("Games go on from states at the beginning of a round of red's, one for each map",
+                        where="states", example=states.tick.tolist(),
+                        remedy=f"Give states whose tick is a multiple of {2 * TURN}.")  # fmt: skip
+    return _play(
+        fields, states, red_params, blue_params, key, red=red, blue=blue, rounds=rounds, paired=False, keep=keep
+    )
 
 
 def both_sides(
@@ -129,17 +162,22 @@ def pool_size(params: Any, where: str) -> int:
     return sizes.pop() or 0
 
 
+@jax.jit
+def _begun(fields: Field, rounds: Any) -> State:
+    return jax.vmap(lambda field: rules.start(field, RED, rounds))(fields)
+
+
 @partial(jax.jit, static_argnames=("red", "blue", "rounds", "paired", "keep"))
 def _play(
-    fields: Field, red_params: Any, blue_params: Any, key: Any, *, red: Policy, blue: Policy, rounds: int, paired: bool,
-    keep: bool,
+    fields: Field, begun: State, red_params: Any, blue_params: Any, key: Any, *, red: Policy, blue: Policy, rounds: int,
+    paired: bool, keep: bool,
 ) -> Result:  # fmt: skip
     reds, blues = pool_size(red_params, "red_params"), pool_size(blue_params, "blue_params")
     shape = (reds, 1 if paired else blues, fields.flag.shape[0])
     keys = jax.random.split(key, shape)
-    began = jax.vmap(lambda field: rules.start(field, RED, rounds))(fields)
-    state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape[1:]), began)
-    actions = jnp.zeros((2 * rounds * STEPS if keep else 0, *shape, PLAYERS), jnp.int8)
+    state = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape[1:]), begun)
+    since, most = state.tick, 2 * rounds * STEPS
+    actions = jnp.zeros((most if keep else 0, *shape, PLAYERS), jnp.int8)
     sides = (
         (RED, red, red_params, (True, False)),
         (BLUE, blue, blue_params, (True, False) if paired else (False, True)),
@@ -154,16 +192,18 @@ def _play(
         side: int, policy: Policy, params: Any, axes: tuple[bool, bool], _: Any, carry: tuple[Any, State, Any]
     ) -> tuple[Any, State, Any]:
         count, state, actions = carry
-        chosen = _on_boards(partial(choose, side, policy), axes)(params, fields, state, keys, count * PLAYERS)
-        state = _on_boards(lambda _, field, now, acts, __: rules.sweep(field, now, side, acts), axes)(
-            params, fields, state, chosen, 0
+        chosen = _on_boards(lambda some, field, now, more: choose(side, policy, some, field, now, *more), axes)(
+            params, fields, state, (keys, since + count * PLAYERS)
+        )
+        state = _on_boards(lambda _, field, now, acts: rules.sweep(field, now, side, acts), axes)(
+            params, fields, state, chosen
         )
         if keep:
             actions = jax.lax.dynamic_update_index_in_dim(actions, chosen.astype(jnp.int8), count, 0)
         return count + 1, state, actions
 
     def goes_on(carry: tuple[Any, State, Any]) -> Any:
-        return (carry[1].winner == PLAYING).any()
+        return (carry[0] < most) & (carry[1].winner == PLAYING).any()
 
     _, state, actions = jax.lax.while_loop(goes_on, one_round, (jnp.int32(0), state, actions))
     kept = jnp.moveaxis(actions, 0, -2).reshape(*shape, 2 * rounds * TURN) if keep else None
@@ -172,10 +212,10 @@ def _play(
 
 
 def _on_boards(function: Callable[..., Any], axes: tuple[bool, bool]) -> Callable[..., Any]:
-    """(params, fields, state, per board, shared) on all boards: parameters lie along the reds or along the blues."""
-    by_map = jax.vmap(function, (None, 0, 0, 0, None))
-    by_blue = jax.vmap(by_map, (0 if axes[1] else None, None, 0, 0, None))
-    return jax.vmap(by_blue, (0 if axes[0] else None, None, 0, 0, None))
+    """(params, fields, state, more of each board) on all boards: parameters lie along the reds or along the blues."""
+    by_map = jax.vmap(function, (None, 0, 0, 0))
+    by_blue = jax.vmap(by_map, (0 if axes[1] else None, None, 0, 0))
+    return jax.vmap(by_blue, (0 if axes[0] else None, None, 0, 0))
 
 
 def choose(side: int, policy: Policy, params: Any, field: Field, state: State, key: Any, tick: Any) -> jax.Array:

@@ -1,0 +1,235 @@
+"""What players do, measured and not asserted: whether they hunt in packs, and what they do once two are in jail.
+
+In: a player, its opponent, a stack of maps that no training has seen, a seed. Out: a ``Behaviour``: the same figures
+for the player, for it with its mates unseen, and for both bots in its chair, so that what is called a behaviour has
+something to be compared with. It is one JSON document, and ``table`` for a terminal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jumar.play import hunts, rules, two_jailed
+from jumar.play.documents import Kind, columns
+from jumar.play.entrants import BOTS, Entrant
+from jumar.play.hunts import Hunts
+from jumar.play.maps import Field
+from jumar.play.match import Policy, Result, play_on
+from jumar.play.ratings import Share, lead, share
+from jumar.play.rules import BLUE, RED, ROUNDS, State
+from jumar.play.two_jailed import Answers
+
+UNSEEN = "mates unseen"
+
+
+@dataclass(frozen=True)
+class Hunting:
+    """How one of those compared tags. Shares are None where there was nothing to count.
+
+    Attributes:
+        name: who.
+        tags: how many enemies it jailed.
+        packs: how many of these while three or more of its free players were within three cells.
+        pack_rate: packs over tags.
+        in_sight: how often three or more were within three cells of an enemy in sight while nobody was tagged.
+        in_reach: the same of intruders in sight with a player within one cell, as before a tag. A pack rate that is no
+            larger says that it walks in a clump, and not that it hunts in packs.
+    """
+
+    name: str
+    tags: int
+    packs: int
+    pack_rate: Share | None
+    in_sight: Share | None
+    in_reach: Share | None
+
+
+@dataclass(frozen=True)
+class Cornered:
+    """What one of those compared does from the states in which the player first had two in jail.
+
+    Shares are of these states, and None if there were none; see ``two_jailed.Answers``.
+
+    Attributes:
+        name: who.
+        bails: came near the jail.
+        rescues: freed its mates.
+        rushes: came near the flag.
+        decoys: drew an enemy off while another went for the flag or the jail.
+        wins: of the games, in the end.
+        draws: of the games.
+        losses: of the games.
+        lead: its points, a draw being ½, less the player's from the same states.
+    """
+
+    name: str
+    bails: Share | None
+    rescues: Share | None
+    rushes: Share | None
+    decoys: Share | None
+    wins: Share | None
+    draws: Share | None
+    losses: Share | None
+    lead: Share | None
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """Measured behaviour; the first of every list is the player, the others are what it is compared with.
+
+    Attributes:
+        player: its name.
+        opponent: who it plays against.
+        size: columns and rows of the maps.
+        maps: how many, each with a game from both sides.
+        rounds: after which a game is decided by its score.
+        seed: of all chance.
+        hunting: in whole games.
+        states: in how many of its games the player came to have two in jail.
+        cornered: from these states.
+    """
+
+    player: str
+    opponent: str
+    size: tuple[int, int]
+    maps: int
+    rounds: int
+    seed: int
+    hunting: tuple[Hunting, ...]
+    states: int
+    cornered: tuple[Cornered, ...]
+
+    def to_json(self) -> str:
+        """The document."""
+        return DOCUMENT.text(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the document.
+
+        Raises:
+            PlayError: it cannot be written; what was there before is still there.
+        """
+        DOCUMENT.save(self, path)
+
+
+def load(path: str | Path) -> Behaviour:
+    """Read a document.
+
+    Raises:
+        PlayError: if there is no such file, or it is no behaviour, of another version, or damaged.
+    """
+    return DOCUMENT.load(path)
+
+
+def measure(
+    player: Entrant, opponent: Entrant, fields: Field, seed: int, *, blinded: Policy | None = None, rounds: int = ROUNDS
+) -> Behaviour:
+    """Let the player, and those it is compared with, play the opponent on all maps, both sides.
+
+    Args:
+        player: whose behaviour it is.
+        opponent: whom all play.
+        fields: a stack of maps that no training has seen.
+        seed: of all chance.
+        blinded: plays the player's parameters without what its senses tell of mates.
+        rounds: after which a game is decided by its score.
+    """
+    unseen = [] if blinded is None else [Entrant(f"{player.name}, {UNSEEN}", player.generation, blinded, player.params)]
+    compared = [player, *unseen, *reversed(BOTS)]
+    fields = Field(*map(jnp.asarray, fields))
+    hunted: list[list[Hunts]] = []
+    answered: list[list[Answers]] = []
+    found: list[np.ndarray] = []
+    for chair in (RED, BLUE):
+        table = _Table(fields, opponent, chair, jax.random.fold_in(jax.random.key(seed), chair), rounds)
+        begun = table.begun()
+        games = [table.play(begun, one, place) for place, one in enumerate(compared)]
+        hunted.append([hunts.counted(fields, begun, game.actions[0, 0], chair) for game in games])
+        there, states = two_jailed.first_states(fields, begun, games[0].actions[0, 0], chair)
+        after = [table.play(states, one, len(compared) + place) for place, one in enumerate(compared)]
+        answered.append([two_jailed.answered(fields, states, game, chair) for game in after])
+        found.append(there)
+    height, width = fields.way.shape[1:]
+    return Behaviour(
+        player.name, opponent.name, (width, height), len(fields.flag), rounds, seed,
+        tuple(_hunting(one.name, *both) for one, *both in zip(compared, *hunted, strict=True)),
+        int(np.sum(found)), _cornered([one.name for one in compared], answered, np.array(found)),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The maps, the opponent, and a chair at which one after the other sits down."""
+
+    fields: Field
+    opponent: Entrant
+    chair: int
+    key: Any
+    rounds: int
+
+    def begun(self) -> State:
+        return jax.vmap(lambda field: rules.start(field, RED, self.rounds))(self.fields)
+
+    def play(self, states: State, one: Entrant, place: int) -> Result:
+        red, blue = rules.swap(self.chair == BLUE, one, self.opponent)
+        return play_on(self.fields, states, red.policy, red.params, blue.policy, blue.params,
+                       jax.random.fold_in(self.key, place), rounds=self.rounds, keep=True)  # fmt: skip
+
+
+def _hunting(name: str, *both: Hunts) -> Hunting:
+    per_map = Hunts(*map(sum, zip(*both, strict=True)))
+    return Hunting(
+        name, int(per_map.tags.sum()), int(per_map.packs.sum()), share(per_map.packs, per_map.tags),
+        share(per_map.packs_in_sight, per_map.in_sight), share(per_map.packs_in_reach, per_map.in_reach),
+    )  # fmt: skip
+
+
+def _cornered(names: list[str], answered: list[list[Answers]], found: np.ndarray) -> tuple[Cornered, ...]:
+    """Shares of the states found, [2, maps], of all who were asked."""
+    trials = found.sum(axis=0)
+    told, points = [], []
+    for name, *both in zip(names, *answered, strict=True):
+        stacked = Answers(*map(np.stack, zip(*both, strict=True)))
+        points.append(((stacked.wins + stacked.draws / 2) * found).sum(axis=0))
+        shares = {
+            what: share((answer * found).sum(axis=0), trials)
+            for what, answer in zip(Answers._fields, stacked, strict=True)
+        }
+        told.append(Cornered(name, **shares, lead=lead(points[-1], points[0], trials) if len(points) > 1 else None))
+    return tuple(told)
+
+
+def _sound(behaviour: Behaviour) -> bool:
+    names = [one.name for one in behaviour.hunting]
+    return bool(names) and names[0] == behaviour.player and names == [one.name for one in behaviour.cornered]
+
+
+DOCUMENT = Kind(Behaviour, "behaviour", 1, _sound)
+
+
+def table(behaviour: Behaviour) -> str:
+    """The behaviour for a terminal, at most 100 columns wide."""
+    tags = [["tags by three or more within three cells", "tags", "pack rate %", "in sight %", "in reach %"]]
+    for one in behaviour.hunting:
+        tags.append([one.name[:40], str(one.tags), *map(_percent, (one.pack_rate, one.in_sight, one.in_reach))])
+    names = (one.name.removeprefix(f"{behaviour.player}, ")[:18] for one in behaviour.cornered)
+    rows = [[f"% of {behaviour.states}", *names]]
+    for name in (*Answers._fields, "lead"):
+        rows.append([name, *(_percent(getattr(one, name)) for one in behaviour.cornered)])
+    about = f"{behaviour.player} against {behaviour.opponent}: {behaviour.maps} maps, both sides; 95% intervals by map"
+    return (
+        f"{about}\n\n{columns(tags)}\n\n"
+        "in sight, in reach: how often three or more are about an enemy whom nobody tags\n\n"
+        f"from the states in which the player first had two in jail, {two_jailed.AFTER} rounds, and the end:\n"
+        f"{columns(rows)}"
+    )
+
+
+def _percent(part: Share | None) -> str:
+    return "–" if part is None else f"{100 * part.mean:.0f} ({100 * part.low:.0f} to {100 * part.high:.0f})"
