@@ -19,7 +19,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import jumar
-from jumar import cli_gate, cli_join, cli_loop, cli_plan, cli_registry, cli_serve, cli_ui, cli_worlds, interrupts
+from jumar import (
+    cli_gate,
+    cli_join,
+    cli_loop,
+    cli_plan,
+    cli_play,
+    cli_registry,
+    cli_serve,
+    cli_ui,
+    cli_worlds,
+    interrupts,
+)
 from jumar.cli_flags import CLAIM_FLAGS, LOG_FLAGS, TIMELINE_FLAGS, ClaimFlags, LogFlags, TimelineFlags
 from jumar.cli_json import print_json
 from jumar.errors import JumarError, OptionError
@@ -57,6 +68,7 @@ app.command(cli_serve.serve)
 app.command(cli_join.join)
 app.command(cli_loop.loop)
 app.command(cli_ui.ui)
+app.command(cli_play.app, name="play")
 app.command(cli_worlds.world)
 app.command(cli_worlds.collect)
 screen = Console(highlight=False, soft_wrap=False)

@@ -55,5 +55,9 @@ class OutputError(JumarError):
     """A result cannot be written where the user asked for it."""
 
 
+class GameError(JumarError):
+    """The game was asked for something that is not there: a map, a player, a replay, a training."""
+
+
 class OptionError(JumarError):
     """A flag, an argument or a line of jumar.toml has a value outside its range."""

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from boards_of_play import EAST, JAILED, Place, board, field
 
-from jumar.play import RANDOM, PlayError, Policy, behaviour, draw, hunts, maps, play, rules, two_jailed
-from jumar.play.behaviour import Behaviour
-from jumar.play.entrants import BOTS, Entrant
-from jumar.play.hunts import Hunts
+from jumar.play import RANDOM, PlayError, Policy, draw, maps, play, rules
 from jumar.play.match import Result, play_on
-from jumar.play.ratings import Share
+from jumar.play.measure import behaviour, hunts, two_jailed
+from jumar.play.measure.behaviour import Behaviour
+from jumar.play.measure.entrants import BOTS, Entrant
+from jumar.play.measure.hunts import Hunts
+from jumar.play.measure.ratings import Share
 from jumar.play.rules import BLUE, DRAW, LIMIT, RED, TURN, State
 
 ROUND = 2 * TURN
@@ -227,7 +228,7 @@ def test_a_document_gives_the_behaviour_again(measured: Behaviour, tmp_path: Pat
     measured.save(tmp_path / "behaviour.json")
     assert behaviour.load(tmp_path / "behaviour.json") == measured
     given = json.loads(measured.to_json())
-    assert (given["format"], given["version"]) == ("jumar.play.behaviour", 1)
+    assert (given["format"], given["version"]) == ("jumar.play.measure.behaviour", 1)
     for change, told in (
         ({"version": 0}, "of version 0"),
         ({"hunting": []}, "damaged"),

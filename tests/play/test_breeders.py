@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jumar.play import RANDOM, both_sides, draw, players
-from jumar.play.breeders import KINDS, Grown, breeder
+from jumar.play import RANDOM, both_sides, draw
+from jumar.play.breed import players
+from jumar.play.breed.breeders import KINDS, Grown, breeder
 from jumar.play.evolve.networks import stacked, steps_for
 from jumar.play.match import pool_size
 
@@ -20,11 +21,11 @@ POPULATION = 8
 def test_every_kind_plays(kind: str) -> None:
     bred = breeder(kind, POPULATION, 0)
     policy, pool = players.assembled(bred.ask())
-    assert pool_size(pool, "pool") == POPULATION
+    assert pool_size(pool, "pool") == POPULATION + (kind == "strategy")
     won = both_sides(FIELDS, policy, pool, RANDOM, jnp.zeros(1), jax.random.key(0), rounds=2)
-    assert won.shape == (2, POPULATION, 1, 2)
-    bred.tell(np.arange(float(POPULATION)))
-    assert len(bred.ask()) == POPULATION
+    assert won.shape == (2, pool_size(pool, "pool"), 1, 2)
+    bred.tell(np.arange(float(pool_size(pool, "pool"))))
+    assert len(bred.ask()) == pool_size(pool, "pool")
     assert players.assembled(bred.ask()[:1])[0] is policy
 
 

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jumar.play import PlayError, Policy, draw, entrants, league, maps
-from jumar.play.entrants import BOTS, Entrant
-from jumar.play.league import League
-from jumar.play.ratings import elo, lead, mean, share
+from jumar.play import PlayError, Policy, draw, maps
+from jumar.play.measure import entrants, league
+from jumar.play.measure.entrants import BOTS, Entrant
+from jumar.play.measure.league import League
+from jumar.play.measure.ratings import elo, lead, mean, share
 
 STRENGTHS = np.array([0.0, 200.0, 350.0, -150.0])
 NO_PLAYER = Policy(lambda params, sensed, mask, key: params, lambda field, mine, theirs, tick: None)
@@ -190,7 +191,7 @@ def test_a_document_gives_the_league_again(bots: League, tmp_path: Path) -> None
     bots.save(tmp_path / "folder/league.json")
     assert league.load(tmp_path / "folder/league.json") == bots
     given = json.loads(bots.to_json())
-    assert (given["format"], given["version"]) == ("jumar.play.league", 1)
+    assert (given["format"], given["version"]) == ("jumar.play.measure.league", 1)
 
 
 def _without(key: str) -> Any:

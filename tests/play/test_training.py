@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jumar.play import GREEDY, RANDOM, PlayError, champions, draw, players
-from jumar.play.breeders import KINDS, Grown, Strategy, breeder, read
-from jumar.play.climbing import nothing_yet, wins_more
+from jumar.play import GREEDY, RANDOM, PlayError, draw, maps
+from jumar.play.breed import champions, players
+from jumar.play.breed.breeders import KINDS, Grown, Strategy, breeder, read
+from jumar.play.breed.climbing import nothing_yet, wins_more
+from jumar.play.breed.grading import versus
+from jumar.play.breed.training import LESSONS, Settings, Training
 from jumar.play.evolve.hill import climb
-from jumar.play.grading import versus
-from jumar.play.maps import one
 from jumar.play.rules import mask, start
-from jumar.play.training import LESSONS, Settings, Training
 
 SMALL: dict[str, Any] = {"population": 8, "maps": 2, "rounds": 4, "size": (14, 9)}
 KEY = jax.random.key(4)
@@ -57,13 +57,13 @@ def test_lessons_are_learned_one_after_another(trained: tuple[Training, Path]) -
     assert set(training.rows[0].points) == {"random"}
     training = Training(training.settings)
     training.lesson, nobody = LESSONS.index("greedy"), np.full(8, -1.0)
-    training._learned({"greedy": nobody}, 0)
+    training._learned({"greedy": nobody}, np.arange(8))
     assert training.unsure == pytest.approx(0.55)  # too hard: greedy errs more
     everybody = np.ones(8)
     for _ in range(11):
-        training._learned({"greedy": everybody}, 0)
+        training._learned({"greedy": everybody}, np.arange(8))
     assert (training.unsure, LESSONS[training.lesson]) == (0.0, "greedy")
-    training._learned({"greedy": everybody}, 0)
+    training._learned({"greedy": everybody}, np.arange(8))
     assert LESSONS[training.lesson] == "self-play"
     assert [name for name, *_ in training._opponents()] == ["random", "greedy"]  # nobody is in the archive yet
 
@@ -81,7 +81,7 @@ def test_who_joins_has_matched_the_newest(trained: tuple[Training, Path]) -> Non
 
 def test_greedy_errs_as_often_as_it_is_told() -> None:
     """Its parameter is the share of players that step at random: of none, of some, of all."""
-    field = one(draw(seed=5, count=1, size=(14, 9)), 0)
+    field = maps.one(draw(seed=5, count=1, size=(14, 9)), 0)
     state = start(field)
     sensed = GREEDY.sense(field, state.red, state.blue, 0)
     decide = jax.jit(jax.vmap(lambda share, key: GREEDY.decide(share, sensed, mask(field, state.red), key), (None, 0)))
@@ -92,14 +92,13 @@ def test_greedy_errs_as_often_as_it_is_told() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_breeders_are_read_as_they_were(kind: str) -> None:
-    first = breeder(kind, 8, 3)
+    one = breeder(kind, 8, 3)
     fitness = np.random.default_rng(0)
     for _ in range(3):
-        one.ask()
-        one.tell(fitness.random(8))
+        one.tell(fitness.random(len(one.ask())))
     two = read(kind, one.written())
     for _ in range(2):
-        told = fitness.random(8)
+        told = fitness.random(8 + (kind == "strategy"))
         for mine, same in zip(one.ask(), two.ask(), strict=True):
             assert _same(players.assembled([mine])[1], players.assembled([same])[1])
         one.tell(told)
@@ -109,7 +108,7 @@ def test_breeders_are_read_as_they_were(kind: str) -> None:
 def test_a_strategy_that_is_not_what_it_was_is_refused() -> None:
     one = Strategy(8, 3)
     one.ask()
-    one.tell(np.arange(8.0))
+    one.tell(np.arange(9.0))
     told = one.written()
     with pytest.raises(PlayError, match="another population"):
         Strategy.read(type(told)(population=8, seed=3, fitness=[[1.0]], last=told.last))
@@ -118,8 +117,13 @@ def test_a_strategy_that_is_not_what_it_was_is_refused() -> None:
 
 
 def test_settings_that_are_none() -> None:
-    for given, said in (({"kind": "magic"}, "no such way"), ({"population": 2}, "takes 4 or more"),
-                        ({"size": (9, 9)}, "no map of this size"), ({"seed": -1}, "seed of 0 or more")):  # fmt: skip
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"kind": "magic"}, "no such way"),
+        ({"population": 2}, "takes 4 or more"),
+        ({"size": (9, 9)}, "no map of this size"),
+        ({"seed": -1}, "seed of 0 or more"),
+    ]
+    for given, said in wrong:
         with pytest.raises(PlayError, match=said):
             Settings(**given)
     with pytest.raises(PlayError, match="no such way"):

@@ -11,13 +11,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jumar.play import players
+from jumar.play.breed import players
+from jumar.play.breed.grading import versus
+from jumar.play.breed.players import Bred
 from jumar.play.evolve.genome import Floats
 from jumar.play.evolve.hill import Wins
-from jumar.play.grading import versus
 from jumar.play.maps import Field
 from jumar.play.match import Policy
-from jumar.play.players import Bred
 from jumar.play.rules import ROUNDS
 
 

@@ -19,14 +19,16 @@ import jax
 import jax.numpy as jnp
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from jumar.play import breeders, players, sealed
+from jumar.play import sealed
 from jumar.play.bots import GREEDY, RANDOM
-from jumar.play.champions import Champion, Written
+from jumar.play.breed import breeders, players
+from jumar.play.breed.champions import Champion, Written
+from jumar.play.breed.grading import versus
 from jumar.play.errors import PlayError
 from jumar.play.evolve.checkpoints import Checkpoint
 from jumar.play.evolve.genome import Floats
-from jumar.play.grading import versus
 from jumar.play.maps import SIZES, TREES, Field, check, draw
 from jumar.play.match import Policy
 from jumar.play.rules import ROUNDS
@@ -35,10 +37,11 @@ from jumar.play.sealed import Sealed
 FORMAT = 1
 LESSONS = ("empty field", "random", "greedy", "self-play")
 PASSED = 0.5  # points of the fittest of a generation that end a lesson
-EASIER, HARDER = -0.5, 0.0  # mean points against greedy below and above which it gets less and more sure of itself
+EASIER, HARDER = -0.5, 0.25  # points of the fittest quarter below and above which greedy gets less and more sure
 CHANGE, UNSURE = 0.05, 0.5  # of its share of random steps; at first
 HELD_OUT = 1_000_000  # seeds of maps below are for judging, those from here on for training
 _PER_SEED = 100_000
+LAST, FRESH = 12, 24  # champions among which the strongest is chosen, and maps to choose it on
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         generation: from 0.
         lesson: one of ``LESSONS``.
         unsure: share of greedy's steps that were random.
-        fitness: of the fittest, and ``mean`` of all.
-        points: of the fittest, wins less losses over games, against each kind of opponent.
-        joined: whether the fittest joined the archive.
+        fitness: of the leader, the one that the breeder stands for, and ``mean`` of all.
+        points: of the leader, wins less losses over games, against each kind of opponent.
+        joined: whether the leader joined the archive.
     """
 
     generation: int
@@ -136,7 +139,7 @@ class Training:
         bred = self.breeder.ask()
         policy, pool = players.assembled(bred, self.settings.blind)
         fitness, points = self._played(policy, pool)
-        best = int(fitness.argmax())
+        best = self.breeder.leader(fitness)
         joins = self._joins(points, best)
         if joins:
             self.archive.append(Champion(bred[best], self.generation, self.settings.seed, self.settings.blind))
@@ -147,12 +150,12 @@ class Training:
         )  # fmt: skip
         self.rows.append(row)
         self.breeder.tell(fitness)
-        self._learned(points, best)
+        self._learned(points, np.argsort(-fitness))
         self.generation += 1
         return row
 
     def _joins(self, points: dict[str, Floats], best: int) -> bool:
-        """Whether the fittest has matched the newest champion, on the same maps as everybody else."""
+        """Whether the leader has matched the newest champion, on the same maps as everybody else."""
         return "newest" not in points or bool(points["newest"][best] >= 0)
 
     def _played(self, policy: Policy, pool: Any) -> tuple[Floats, dict[str, Floats]]:
@@ -185,18 +188,35 @@ class Training:
             chosen.append(("archive", *players.assembled([one.bred for one in tests], self.settings.blind)))
         return chosen
 
-    def _learned(self, points: dict[str, Floats], best: int) -> None:
-        """On to the next lesson, or greedy a little surer or less sure of itself."""
+    def _learned(self, points: dict[str, Floats], order: NDArray[np.int64]) -> None:
+        """On to the next lesson, or greedy a little surer or less sure of itself; ``order``: the fittest first."""
         lesson = LESSONS[self.lesson]
         if lesson in ("empty field", "random"):
-            self.lesson += bool(points["random"][best] >= PASSED)
+            self.lesson += bool(points["random"][order[0]] >= PASSED)
         elif lesson == "greedy":
-            mean = float(points["greedy"].mean())
-            change = CHANGE * ((mean < EASIER) - float(mean > HARDER))
-            self.lesson += bool(self.unsure == 0 and points["greedy"][best] >= PASSED)
+            quarter = float(points["greedy"][order[: max(len(order) // 4, 1)]].mean())
+            self.lesson += bool(self.unsure == 0 and quarter > HARDER)
+            change = CHANGE * ((quarter < EASIER) - float(quarter > HARDER))
             self.unsure = min(max(round(self.unsure + change, 6), 0.0), 1.0)
-        if LESSONS[self.lesson] == "self-play":
-            self.unsure = 0.0
+
+    def chosen(self) -> Champion:
+        """The strongest of the last champions: they, and the bots, all meet each other on fresh maps.
+
+        Raises:
+            PlayError: no generation has played yet.
+        """
+        last = self.archive[-LAST:]
+        if not last:
+            raise PlayError("Nobody has been trained yet", where="generations", example=self.generation,
+                            remedy="Let a generation or more play.")  # fmt: skip
+        settings = self.settings
+        policy, pool = players.assembled([one.bred for one in last], settings.blind)
+        seed = HELD_OUT + _PER_SEED * (settings.seed + 1) - 1
+        fields, key = draw(seed, FRESH, settings.size), jax.random.fold_in(jax.random.key(settings.seed), seed)
+        nobody = jnp.zeros(1)
+        met = [versus(fields, policy, pool, *them, jax.random.fold_in(key, place), settings.rounds)[1].mean(axis=1)
+               for place, them in enumerate(((RANDOM, nobody), (GREEDY, nobody), (policy, pool)))]  # fmt: skip
+        return last[int(np.sum(met, axis=0).argmax())]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint.
@@ -205,10 +225,11 @@ class Training:
             PlayError: it cannot be written; what was there before is still there.
         """
         written = self.breeder.written()
-        told = {"strategy": written} if isinstance(written, breeders.Told) else {"grown": written}
         document = Document(
             format=FORMAT, settings=self.settings, generation=self.generation, lesson=self.lesson, unsure=self.unsure,
-            archive=[Written.of(one) for one in self.archive], rows=self.rows, **told,
+            archive=[Written.of(one) for one in self.archive], rows=self.rows,
+            strategy=written if isinstance(written, breeders.Told) else None,
+            grown=written if isinstance(written, Checkpoint) else None,
         )  # fmt: skip
         sealed.save(document, path, "training")
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from jumar.play.maps import PLAYERS, Field
 from jumar.play.match import Result
-from jumar.play.retold import retold, sides
+from jumar.play.measure.retold import retold, sides
 from jumar.play.rules import DRAW, NOBODY, PLAYING, TURN, State, distance, in_own_land, jail
 
 AFTER = 10  # rounds in which an answer counts

@@ -13,7 +13,7 @@ import numpy as np
 
 from jumar.play import senses
 from jumar.play.maps import Field
-from jumar.play.retold import retold, sides
+from jumar.play.measure.retold import retold, sides
 from jumar.play.rules import PACK, PACK_REACH, PLAYING, State, distance, in_own_land
 
 

@@ -15,15 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jumar.play import hunts, rules, two_jailed
-from jumar.play.documents import Kind, columns
-from jumar.play.entrants import BOTS, Entrant
-from jumar.play.hunts import Hunts
+from jumar.play import rules
 from jumar.play.maps import Field
 from jumar.play.match import Policy, Result, play_on
-from jumar.play.ratings import Share, lead, share
+from jumar.play.measure import hunts, two_jailed
+from jumar.play.measure.documents import Kind, columns
+from jumar.play.measure.entrants import BOTS, Entrant
+from jumar.play.measure.hunts import Hunts
+from jumar.play.measure.ratings import Share, lead, share
+from jumar.play.measure.two_jailed import Answers
 from jumar.play.rules import BLUE, RED, ROUNDS, State
-from jumar.play.two_jailed import Answers
 
 UNSEEN = "mates unseen"
 

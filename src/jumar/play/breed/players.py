@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from jumar.play import egocentric
+from jumar.play.breed import egocentric
 from jumar.play.evolve.genome import Genome, Shape
 from jumar.play.evolve.hyper import Substrate, grid
 from jumar.play.evolve.networks import Stack, answers, stacked, steps_for
@@ -41,7 +41,7 @@ class Bred:
     """
 
     kind: str
-    body: Genome | NDArray[np.float32]
+    body: Genome | NDArray[np.floating]
 
 
 def assembled(bred: Sequence[Bred], blind: bool = False) -> tuple[Policy, Any]:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jumar.play.documents import Kind, columns
-from jumar.play.entrants import BOTS, Entrant, games
 from jumar.play.maps import Field
-from jumar.play.ratings import Rating, Share, elo, mean
+from jumar.play.measure.documents import Kind, columns
+from jumar.play.measure.entrants import BOTS, Entrant, games
+from jumar.play.measure.ratings import Rating, Share, elo, mean
 from jumar.play.rules import ROUNDS
 
 COLUMNS = 15  # of everybody against everybody that fit a terminal

@@ -10,17 +10,18 @@ Hansen and Ostermeier, "Completely Derandomized Self-Adaptation in Evolution Str
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Protocol
 
 import msgspec
 import numpy as np
 
-from jumar.play import players
+from jumar.play.breed import players
+from jumar.play.breed.players import Bred
 from jumar.play.errors import PlayError
 from jumar.play.evolve import checkpoints
 from jumar.play.evolve.neat import Neat, Settings
 from jumar.play.evolve.variation import Rates
-from jumar.play.players import Bred
 
 KINDS = ("strategy", "neat", "hyperneat")
 
@@ -48,13 +49,17 @@ class Breeder(Protocol):
         """How fit each of them was; more is better."""
         ...
 
+    def leader(self, fitness: np.ndarray) -> int:
+        """Which of them it stands for, before it is told."""
+        ...
+
     def written(self) -> Written:
         """Itself, for a document; between two generations."""
         ...
 
 
 class Strategy:
-    """An evolution strategy over the weights of a plain network.
+    """An evolution strategy over the weights of a plain network; the first of every generation is its mean.
 
     Raises:
         PlayError: the ``cma`` package is missing.
@@ -78,12 +83,16 @@ class Strategy:
     def ask(self) -> list[Bred]:
         """See ``Breeder``."""
         self._asked = self._strategy.ask()
-        return [Bred("strategy", np.asarray(one, np.float32)) for one in self._asked]
+        return [Bred("strategy", np.asarray(one, np.float32)) for one in (self._strategy.mean, *self._asked)]
 
     def tell(self, fitness: np.ndarray) -> None:
         """See ``Breeder``."""
         self._told.append(np.asarray(fitness, np.float64).tolist())
-        self._strategy.tell(self._asked, [-one for one in self._told[-1]])
+        self._strategy.tell(self._asked, [-one for one in self._told[-1][1:]])
+
+    def leader(self, fitness: np.ndarray) -> int:
+        """Its mean, which chance has not picked."""
+        return 0
 
     def written(self) -> Told:
         """See ``Breeder``."""
@@ -98,7 +107,7 @@ class Strategy:
         """
         strategy = cls(told.population, told.seed)
         for fitness in told.fitness:
-            if len(fitness) != told.population:
+            if len(fitness) != 1 + told.population:
                 raise PlayError("The checkpoint is damaged: fitness for another population", where="fitness",
                                 example=len(fitness), remedy="Restore it, or begin anew.")  # fmt: skip
             strategy.ask()
@@ -122,7 +131,9 @@ class Grown:
     def new(cls, kind: str, population: int = 100, seed: int = 0) -> Grown:
         """From the least genomes."""
         painting = kind == "hyperneat"
-        rates = Rates(add_node=0.05, add_link=0.1, activation=0.05) if painting else Rates(power=0.2, spread=0.3)
+        # Small steps from little: games are a noisy judge, and what works must not be lost at once.
+        small = Rates(weight=0.4, replaced=0.03, power=0.25, spread=0.4)
+        rates = replace(small, add_node=0.05, add_link=0.1, activation=0.05) if painting else small
         shape = players.painter_shape() if painting else players.neat_shape()
         return cls(kind, Neat(shape, Settings(population, max(min(8, population // 4), 1), rates=rates), seed))
 
@@ -133,6 +144,10 @@ class Grown:
     def tell(self, fitness: np.ndarray) -> None:
         """See ``Breeder``."""
         self.evolution.tell(fitness)
+
+    def leader(self, fitness: np.ndarray) -> int:
+        """The fittest."""
+        return int(np.argmax(fitness))
 
     def written(self) -> checkpoints.Checkpoint:
         """See ``Breeder``."""

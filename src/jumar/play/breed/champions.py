@@ -16,12 +16,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from jumar.play import players, sealed
+from jumar.play import sealed
+from jumar.play.breed import players
+from jumar.play.breed.players import Bred
 from jumar.play.errors import PlayError
 from jumar.play.evolve import checkpoints
 from jumar.play.evolve.genome import Genome
 from jumar.play.match import Policy
-from jumar.play.players import Bred
 from jumar.play.sealed import Sealed
 
 FORMAT = 1
@@ -62,9 +63,11 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def of(cls, champion: Champion) -> Written:
         """A champion as lists."""
         body = champion.bred.body
-        told = {"genome": checkpoints.Written.of(body)} if isinstance(body, Genome) else {"weights": body.tolist()}
-        return cls(kind=champion.bred.kind, generation=champion.generation, seed=champion.seed, blind=champion.blind,
-                   **told)  # fmt: skip
+        grown = isinstance(body, Genome)
+        return cls(
+            kind=champion.bred.kind, generation=champion.generation, seed=champion.seed, blind=champion.blind,
+            weights=None if grown else body.tolist(), genome=checkpoints.Written.of(body) if grown else None,
+        )  # fmt: skip
 
     def champion(self) -> Champion:
         """Lists as a champion.

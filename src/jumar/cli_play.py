@@ -1,0 +1,312 @@
+"""``jumar play``: words to the game, which is an island; only this module and ``cli`` know it.
+
+In: arguments. Out: what the game shows, files, a server that runs until it is told to end; and an exit code: 0 done,
+2 bad input.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from jumar.errors import GameError
+
+if TYPE_CHECKING:
+    from jumar.play.breed.training import Row, Settings
+
+DONE = 0
+GENERATIONS = 120
+SHOWN, KEPT = 12, 25  # generations on a page and in a league; champions in a file
+CHECKPOINT, CHAMPIONS = "training.json", "champions.json"
+Size = Literal["20x13", "14x9"]
+screen = Console(highlight=False, soft_wrap=False)
+
+app = App(
+    name="play",
+    help="Capture the flag, four against four in the fog: breed players, measure them, watch them, play against them.",
+    help_format="markdown",
+    result_action="return_value",
+)
+
+
+@contextmanager
+def island() -> Iterator[None]:
+    """The island's error becomes the house's."""
+    try:
+        from jumar.play.errors import PlayError
+    except ImportError as error:
+        raise GameError(f"The game needs a package that is not installed ({error.name})",
+                        remedy="Run: pip install 'jumar[play]'.") from error  # fmt: skip
+    try:
+        yield
+    except PlayError as error:
+        place = "" if error.where is None else f" ({error.where})"
+        raise GameError(f"{error.what}{place}", example=error.example, remedy=error.remedy) from None
+
+
+@app.command
+def train(
+    *,
+    out: Path = Path("training"),
+    kind: Literal["strategy", "neat", "hyperneat"] = "strategy",
+    generations: int = GENERATIONS,
+    population: int = 64,
+    maps: int = 8,
+    seed: int = 0,
+    blind: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Breed players: lessons against bots, then against the champions of their own past. Goes on where it was ended.
+
+    Parameters
+    ----------
+    out
+        Folder for the checkpoint and the champions; if a training is there already, it goes on.
+    kind
+        strategy: an evolution strategy over the weights of a plain network; neat: networks that grow; hyperneat:
+        small networks that grow and paint large ones.
+    generations
+        Until how many generations have played.
+    population
+        Players in a generation.
+    maps
+        On which all of a generation play, from both sides.
+    seed
+        Of all chance.
+    blind
+        Players do not see their mates; to measure what that is worth.
+    """
+    with island():
+        from jumar.play.breed import champions
+        from jumar.play.breed.training import Settings, Training
+
+        settings = Settings(kind=kind, seed=seed, population=population, maps=maps, blind=blind)
+        if generations < 1:
+            raise GameError(
+                "A training has one generation or more", example=generations, remedy="Say --generations 120."
+            )
+        path = out / CHECKPOINT
+        training = Training.load(path) if path.exists() else Training(settings)
+        if training.settings != settings:
+            raise GameError(f"Another training lies in {out}", example=_differing(training.settings, settings),
+                            remedy="Name another folder with --out, or give the flags that it began with.")  # fmt: skip
+        while training.generation < generations:
+            row = training.advance()
+            screen.print(_line(row), markup=False)
+            training.save(path)
+        chosen = training.chosen()
+        archive = [one for one in training.archive if one is not chosen]
+        step = -(-len(archive) // (KEPT - 1)) or 1
+        # Those after the chosen one were found weaker, and the last of the file is the one to play against.
+        kept = [one for one in archive[::step] if one.generation < chosen.generation]
+        champions.save([*kept, chosen], out / CHAMPIONS, _command(settings, generations))
+        screen.print(f"The strongest is of generation {chosen.generation}: {out / CHAMPIONS}", markup=False)
+    return DONE
+
+
+def _line(row: Row) -> str:
+    points = ", ".join(f"{name} {value:+.2f}" for name, value in row.points.items())
+    return (
+        f"{row.generation:>4}  {row.lesson:<11}  greedy errs {row.unsure:>4.0%}  fitness {row.fitness:+.2f} "
+        f"(mean {row.mean:+.2f})  points against {points}"
+    )
+
+
+def _differing(was: Settings, now: Settings) -> str:
+    pairs = ((name, getattr(was, name), getattr(now, name)) for name in was.__dataclass_fields__)
+    return ", ".join(f"{name}: {one} there, {two} here" for name, one, two in pairs if one != two)
+
+
+def _command(settings: Settings, generations: int) -> str:
+    words = ["jumar", "play", "train", "--kind", settings.kind, "--generations", str(generations)]
+    words += ["--population", str(settings.population), "--maps", str(settings.maps), "--seed", str(settings.seed)]
+    return shlex.join([*words, *(["--blind"] if settings.blind else [])])
+
+
+@app.command
+def watch(
+    game: Path | None = None,
+    *,
+    red: str = "champion",
+    blue: str = "greedy",
+    map: int = 0,
+    size: Size = "20x13",
+    delay: float = 0.15,
+    champions: Path | None = None,
+    league: Path | None = None,
+    html: Path | None = None,
+    gif: Path | None = None,
+    save: Path | None = None,
+) -> int:
+    """Watch a game in the terminal, or write it into files.
+
+    Parameters
+    ----------
+    game
+        A replay to watch; without one, a game is played now.
+    red
+        Who moves first: champion, greedy, random, or a file of champions, whose last one plays.
+    blue
+        Who moves second.
+    map
+        Number of the map; those below a million are in no training.
+    size
+        Columns and rows of the map.
+    delay
+        Seconds between two boards in the terminal.
+    champions
+        With --html: show a game of each of these against blue (default: those that come with the package, if the
+        champion plays red).
+    league
+        With --html: a document that jumar play league wrote, for the curve of Elo and the table of generations.
+    html
+        Write a page that shows the game, and needs no network.
+    gif
+        Write the game as a moving picture.
+    save
+        Write the game as a replay.
+    """
+    with island():
+        from jumar.play import replay, roster, terminal
+
+        if not 0 <= delay <= 60:
+            raise GameError("Boards follow each other after 0 to 60 seconds", example=delay, remedy="Say --delay 0.15.")
+        if game is None:
+            found = roster.played(roster.named(red), roster.named(blue), map, _cells(size))
+        else:
+            found = replay.load(game)
+        if html is not None:
+            own = None if game is not None or (champions is None and red != roster.CHAMPION) else roster.kept(champions)
+            _page(html, found, own, blue, map, _cells(size), league)
+        if gif is not None:
+            found.gif(gif)
+        if save is not None:
+            found.save(save)
+        written = [path for path in (html, gif, save) if path is not None]
+        for path in written:
+            screen.print(f"Wrote {path}", markup=False)
+        if not written:
+            terminal.show(found, _write, delay, screen=sys.stdout.isatty())
+    return DONE
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _cells(size: Size) -> tuple[int, int]:
+    width, height = size.split("x")
+    return int(width), int(height)
+
+
+def _page(path: Path, game: Any, own: Any, blue: str, seed: int, size: tuple[int, int], league: Path | None) -> None:
+    from jumar.play import files, roster
+    from jumar.play.measure import league as leagues
+    from jumar.play.web import portraits, watched
+    from jumar.play.web import watch as page
+
+    table = None if league is None else leagues.load(league)
+    shown = watched.Watched([("this game", game)])
+    if own is not None:
+        chosen = own[:: -(-len(own) // SHOWN)]
+        chosen = chosen if chosen[-1] is own[-1] else [*chosen, own[-1]]
+        opponent = roster.named(blue)
+        games = [(champion.generation, roster.played(one, opponent, seed, size))
+                 for champion, one in zip(chosen, roster.entrants(chosen), strict=True)]  # fmt: skip
+        shown = portraits.of_champions(games, own[-1], table)
+    files.put(path, page.page(shown).encode(), "page")
+
+
+@app.command
+def league(
+    champions: Path | None = None,
+    *,
+    maps: int = 200,
+    first: int = 500_000,
+    size: Size = "20x13",
+    generations: int = SHOWN,
+    seed: int = 0,
+    out: Path | None = None,
+    behaviour: Path | None = None,
+) -> int:
+    """Measure champions and bots against each other on maps that no training has seen; and what the last one does.
+
+    Parameters
+    ----------
+    champions
+        A file of champions (default: those that come with the package).
+    maps
+        How many; each is played from both sides.
+    first
+        Number of the maps, below a million.
+    size
+        Columns and rows of the maps.
+    generations
+        How many of the champions take part, evenly chosen, the last one always.
+    seed
+        Of all chance.
+    out
+        Write the league as a document.
+    behaviour
+        Also measure the last champion against greedy: hunting in packs, and what it does with two in jail, compared
+        with the same player blind for its mates, with greedy and with random; and write that as a document.
+    """
+    with island():
+        from jumar.play import roster
+        from jumar.play.maps import draw
+        from jumar.play.measure import behaviour as behaviours
+        from jumar.play.measure import league as leagues
+
+        if generations < 1:
+            raise GameError("A league has one champion or more", example=generations, remedy="Say --generations 12.")
+        kept = roster.kept(champions)
+        places = sorted(
+            {round(i * (len(kept) - 1) / max(generations - 1, 1)) for i in range(generations)} | {len(kept) - 1}
+        )
+        fields = draw(first, maps, _cells(size))
+        found = leagues.measure(roster.entrants([kept[place] for place in places[-generations:]]), fields, seed)
+        screen.out(leagues.table(found))
+        if out is not None:
+            found.save(out)
+            screen.print(f"Wrote {out}", markup=False)
+        if behaviour is not None:
+            player, blinded = roster.blinded(kept[-1])
+            done = behaviours.measure(player, roster.named("greedy"), fields, seed, blinded=blinded)
+            screen.out(f"\n{behaviours.table(done)}")
+            done.save(behaviour)
+            screen.print(f"Wrote {behaviour}", markup=False)
+    return DONE
+
+
+@app.command
+def serve(champions: Path | None = None, *, port: int = 8020, host: str = "127.0.0.1") -> int:
+    """Play against the champion: a page on which you command four players.
+
+    Parameters
+    ----------
+    champions
+        A file of champions whose last one to play against (default: those that come with the package).
+    port
+        Where to listen; 0 takes a free one.
+    host
+        Where to listen. Whoever reaches it can play.
+    """
+    with island():
+        from jumar.play import roster
+        from jumar.play.web import server
+        from jumar.play.web.commands import Opponent
+
+        kept = roster.kept(champions)
+        young = kept[len(kept) // 4 : -1][:1]
+        known = [*roster.entrants([kept[-1], *young]), roster.named("greedy"), roster.named("random")]
+        names = ["champion", *(f"its ancestor of generation {one.generation}" for one in young), "greedy", "random"]
+        opponents = [Opponent(name, one.policy, one.params) for name, one in zip(names, known, strict=True)]
+        server.serve(opponents, host=host, port=port, ready=lambda told: screen.print(told, markup=False))
+    return DONE
