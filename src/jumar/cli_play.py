@@ -98,7 +98,7 @@ def train(
                             remedy="Name another folder with --out, or give the flags that it began with.")  # fmt: skip
         while training.generation < generations:
             row = training.advance()
-            screen.print(_line(row), markup=False)
+            screen.print(_line(row), markup=False, soft_wrap=True)
             training.save(path)
         chosen = training.chosen()
         archive = [one for one in training.archive if one is not chosen]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from boards_of_play import EAST, HEIGHT, JAILED, WIDTH, begin, board, field, step
+from boards_of_play import EAST, JAILED, begin, board, field, step
 
 from jumar.play import maps, senses
 from jumar.play.maps import Field
@@ -13,7 +13,7 @@ from jumar.play.rules import BLUE, RED, State
 
 HOME = [(2, 1), (2, 3), (2, 5), (2, 7)]
 AWAY = [(11, 7), (11, 5), (11, 3), (11, 1)]
-_block, _sheets = jax.jit(senses.block), jax.jit(senses.sheets)
+_block = jax.jit(senses.block)
 
 
 def sensed(state: State, player: int = 0, blue: bool = False, on: Field | None = None) -> dict[str, float]:
@@ -97,23 +97,3 @@ def test_both_sides_sense_alike() -> None:
         one, other = step(one, action, on=ground), step(other, action, on=ground)
         assert np.array_equal(_block(ground, one.red, one.blue), _block(ground, other.blue, other.red))
         assert np.array_equal(_block(ground, one.blue, one.red), _block(ground, other.red, other.blue))
-
-
-def test_sheets_around_a_player() -> None:
-    ground = field(((4, 2),))
-    state = step(board([(2, 2), (1, 0), JAILED, (9, 1)], [(5, 3), *AWAY[1:]], player=0), 0, on=ground)
-    seen = np.asarray(_sheets(ground, state.red, state.blue))
-    assert seen.shape == (4, 7, 7, 4)
-    blocked, enemy, mate, goal = np.moveaxis(seen[0], -1, 0)
-    assert blocked[:, 0].all(), "beyond the left edge"
-    assert blocked[0].all(), "beyond the upper edge"
-    assert blocked[3, 5], "the tree two to the right"
-    assert blocked[4, 2], "its own flag, at (1, 3)"
-    assert not blocked[3, 3]
-    assert np.argwhere(enemy).tolist() == [[4, 6]]
-    assert np.argwhere(mate).tolist() == [[1, 2]]
-    assert not goal.any()
-    assert not seen[2].any(), "a prisoner sees nothing"
-    carried = np.asarray(_sheets(ground, state.red._replace(carrier=np.int32(0)), state.blue))[0, ..., 3]
-    assert carried[1:, 1:5].all()
-    assert (WIDTH, HEIGHT) == (14, 9)

@@ -1,7 +1,7 @@
 """What players sense: the same block of numbers for each of the four, in the frame of their own side.
 
-In: a ``Field`` and the two sides of a ``State``, one's own first. Out: ``block`` [4, 28] or ``sheets`` [4, 7, 7, 4],
-zeros for a prisoner. Both hold only what the side may know: enemies in sight of any free player, cells ever seen.
+In: a ``Field`` and the two sides of a ``State``, one's own first. Out: ``block`` [4, 28], zeros
+for a prisoner. It holds only what the side may know: enemies in sight of any free player, cells ever seen.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ NAMES = (
     "mates_in_jail", "jail_dx", "jail_dy", "mate_dx", "mate_dy",
 )  # fmt: skip
 SIZE = len(NAMES)
-SHEETS = ("blocked", "enemy", "mate", "goal")
-REACH = 3
 
 
 def visible(field: Field, mine: Side, theirs: Side) -> jax.Array:
@@ -114,29 +112,3 @@ def _nearest_mate(mine: Side, width: int, height: int) -> tuple[Any, Any]:
     nearest = jnp.where(others, abs(dx) + abs(dy), 2 * (width + height)).argmin(axis=1)
     chosen = others & (jnp.arange(PLAYERS) == nearest[:, None])
     return jnp.where(chosen, dx, 0).sum(axis=1) / (width - 1), jnp.where(chosen, dy, 0).sum(axis=1) / (height - 1)
-
-
-def sheets(field: Field, mine: Side, theirs: Side, tick: Any = 0) -> jax.Array:
-    """[4, 7, 7, 4] what lies around each player: rows, columns, and the sheets named by ``SHEETS``, each 0 or 1.
-
-    Blocked are edges, jails, one's own flag and the trees seen so far; the goal is the enemy's flag once its place is
-    known, for its carrier one's own land, and for everybody the jail while it holds a mate.
-    """
-    height, width = field.way.shape
-    cells = height * width
-    foes = cells - 1 - theirs.at
-    around = jnp.arange(-REACH, REACH + 1)
-    x, y = (mine.at % width)[:, None, None] + around, (mine.at // width)[:, None, None] + around[:, None]
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    cell = jnp.where(inside, y * width + x, 0)
-    prisons = (cell == jail(width)) | (cell == cells - 1 - jail(width))
-    trees = has(mine.explored & field.trees, cell, width)
-    blocked = ~inside | trees | prisons | (cell == field.flag)
-    enemy = ((cell[..., None] == foes) & visible(field, mine, theirs)).any(axis=-1)
-    mates = mine.free & ~jnp.eye(PLAYERS, dtype=bool)[:, None, None, :]
-    mate = ((cell[..., None] == mine.at) & mates).any(axis=-1)
-    carries = (jnp.arange(PLAYERS) == mine.carrier)[:, None, None]
-    flag = (cell == cells - 1 - field.flag) & knows_flag(field, mine) & (mine.carrier == NOBODY)
-    goal = jnp.where(carries, in_own_land(cell, width), flag) | ((cell == jail(width)) & (~mine.free).any())
-    stack = jnp.stack([blocked, inside & enemy, inside & mate, inside & goal], axis=-1)
-    return jnp.where(mine.free[:, None, None, None], stack, False).astype(jnp.float32)

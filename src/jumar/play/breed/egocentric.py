@@ -28,7 +28,8 @@ NAMES = (
     "slot_0", "slot_1", "slot_2", "slot_3",
 )  # fmt: skip
 SHEETS = ("blocked", "enemy_land", "prey", "threat", "mate", "goal")
-REACH, SIGHT = senses.REACH, 2 * senses.REACH + 1
+REACH = 3
+SIGHT = 2 * REACH + 1
 MATES = ("mates_in_jail", "jail_dx", "jail_dy", "mate_dx", "mate_dy")  # of ``senses.NAMES``
 _OF = {name: place for place, name in enumerate(senses.NAMES)}
 

@@ -36,8 +36,8 @@ from jumar.play.sealed import Sealed
 
 FORMAT = 1
 LESSONS = ("empty field", "random", "greedy", "self-play")
-PASSED = 0.5  # points of the fittest of a generation that end a lesson
-EASIER, HARDER = -0.5, 0.25  # points of the fittest quarter below and above which greedy gets less and more sure
+PASSED = 0.5  # points of the fittest quarter against random that end a lesson
+EASIER, HARDER = -0.5, 0.25  # their points below and above which greedy gets less and more sure of itself
 CHANGE, UNSURE = 0.05, 0.5  # of its share of random steps; at first
 HELD_OUT = 1_000_000  # seeds of maps below are for judging, those from here on for training
 _PER_SEED = 100_000
@@ -191,12 +191,13 @@ class Training:
     def _learned(self, points: dict[str, Floats], order: NDArray[np.int64]) -> None:
         """On to the next lesson, or greedy a little surer or less sure of itself; ``order``: the fittest first."""
         lesson = LESSONS[self.lesson]
+        quarter = order[: max(len(order) // 4, 1)]
         if lesson in ("empty field", "random"):
-            self.lesson += bool(points["random"][order[0]] >= PASSED)
+            self.lesson += bool(points["random"][quarter].mean() >= PASSED)
         elif lesson == "greedy":
-            quarter = float(points["greedy"][order[: max(len(order) // 4, 1)]].mean())
-            self.lesson += bool(self.unsure == 0 and quarter > HARDER)
-            change = CHANGE * ((quarter < EASIER) - float(quarter > HARDER))
+            found = float(points["greedy"][quarter].mean())
+            self.lesson += bool(self.unsure == 0 and found > HARDER)
+            change = CHANGE * ((found < EASIER) - float(found > HARDER))
             self.unsure = min(max(round(self.unsure + change, 6), 0.0), 1.0)
 
     def chosen(self) -> Champion:

@@ -57,11 +57,11 @@ def _columns(genome: Genome, inputs: int, outputs: int) -> np.ndarray:
     level = np.zeros(len(genome.nodes))
     for _ in range(len(genome.nodes)):
         np.maximum.at(level, target, level[source] + 1)
-    level[:inputs] = 0
-    level[inputs : inputs + outputs] = max(level.max(), 1)
-    hidden = level[inputs + outputs :]
-    level[inputs + outputs :] = np.clip(hidden, 1, None)
-    return level / (level.max() + bool(len(hidden) and hidden.max() >= level.max()))
+    ends = np.arange(inputs, inputs + outputs)
+    ends = ends[~np.isin(ends, source)]  # one that leads on stays where it is
+    others = np.delete(level, ends)
+    level[ends] = max(level[ends].max(initial=1), others.max() + 1)
+    return level / level.max()
 
 
 def weights(champion: Champion) -> list[tuple[str, np.ndarray]]:
