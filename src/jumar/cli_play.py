@@ -59,6 +59,8 @@ def train(
     generations: int = GENERATIONS,
     population: int = 64,
     maps: int = 8,
+    size: Size = "20x13",
+    rounds: int = 60,
     seed: int = 0,
     blind: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
@@ -77,6 +79,10 @@ def train(
         Players in a generation.
     maps
         On which all of a generation play, from both sides.
+    size
+        Columns and rows of the maps.
+    rounds
+        After which a game is decided by its score.
     seed
         Of all chance.
     blind
@@ -86,7 +92,8 @@ def train(
         from jumar.play.breed import champions
         from jumar.play.breed.training import Settings, Training
 
-        settings = Settings(kind=kind, seed=seed, population=population, maps=maps, blind=blind)
+        settings = Settings(kind=kind, seed=seed, population=population, maps=maps, rounds=rounds, size=_cells(size),
+                            blind=blind)  # fmt: skip
         if generations < 1:
             raise GameError(
                 "A training has one generation or more", example=generations, remedy="Say --generations 120."
@@ -126,6 +133,8 @@ def _differing(was: Settings, now: Settings) -> str:
 def _command(settings: Settings, generations: int) -> str:
     words = ["jumar", "play", "train", "--kind", settings.kind, "--generations", str(generations)]
     words += ["--population", str(settings.population), "--maps", str(settings.maps), "--seed", str(settings.seed)]
+    width, height = settings.size
+    words += ["--size", f"{width}x{height}", "--rounds", str(settings.rounds)]
     return shlex.join([*words, *(["--blind"] if settings.blind else [])])
 
 
@@ -231,6 +240,7 @@ def league(
     maps: int = 200,
     first: int = 500_000,
     size: Size = "20x13",
+    rounds: int = 60,
     generations: int = SHOWN,
     seed: int = 0,
     out: Path | None = None,
@@ -248,6 +258,8 @@ def league(
         Number of the maps, below a million.
     size
         Columns and rows of the maps.
+    rounds
+        After which a game is decided by its score.
     generations
         How many of the champions take part, evenly chosen, the last one always.
     seed
@@ -267,18 +279,18 @@ def league(
         if generations < 1:
             raise GameError("A league has one champion or more", example=generations, remedy="Say --generations 12.")
         kept = roster.kept(champions)
-        places = sorted(
-            {round(i * (len(kept) - 1) / max(generations - 1, 1)) for i in range(generations)} | {len(kept) - 1}
-        )
+        last = len(kept) - 1
+        places = sorted({last - round(i * last / max(generations - 1, 1)) for i in range(generations)})
+        entrants = roster.entrants([kept[place] for place in places])
         fields = draw(first, maps, _cells(size))
-        found = leagues.measure(roster.entrants([kept[place] for place in places[-generations:]]), fields, seed)
+        found = leagues.measure(entrants, fields, seed, rounds=rounds)
         screen.out(leagues.table(found))
         if out is not None:
             found.save(out)
             screen.print(f"Wrote {out}", markup=False)
         if behaviour is not None:
             player, blinded = roster.blinded(kept[-1])
-            done = behaviours.measure(player, roster.named("greedy"), fields, seed, blinded=blinded)
+            done = behaviours.measure(player, roster.named("greedy"), fields, seed, blinded=blinded, rounds=rounds)
             screen.out(f"\n{behaviours.table(done)}")
             done.save(behaviour)
             screen.print(f"Wrote {behaviour}", markup=False)

@@ -65,7 +65,7 @@ def test_lessons_are_learned_one_after_another(trained: tuple[Training, Path]) -
     assert (training.unsure, LESSONS[training.lesson]) == (0.0, "greedy")
     training._learned({"greedy": everybody}, np.arange(8))
     assert LESSONS[training.lesson] == "self-play"
-    assert [name for name, *_ in training._opponents()] == ["random", "greedy"]  # nobody is in the archive yet
+    assert [name for name, *_ in training._opponents([])] == ["random", "greedy"]  # nobody is in the archive yet
 
 
 def test_who_joins_has_matched_the_newest(trained: tuple[Training, Path]) -> None:

@@ -12,6 +12,7 @@ they call a hall of fame.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,7 @@ EASIER, HARDER = -0.5, 0.25  # their points below and above which greedy gets le
 CHANGE, UNSURE = 0.05, 0.5  # of its share of random steps; at first
 HELD_OUT = 1_000_000  # seeds of maps below are for judging, those from here on for training
 _PER_SEED = 100_000
-LAST, FRESH = 12, 24  # champions among which the strongest is chosen, and maps to choose it on
+LAST, FRESH = 12, 6  # champions among which the strongest is chosen, and how often they meet to choose it
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,14 @@ class Training:
         self.generation, self.lesson, self.unsure = 0, 0, UNSURE
         self.archive: list[Champion] = []
         self.rows: list[Row] = []
+        self._size = settings.population
 
     def advance(self) -> Row:
         """Let a generation play, and breed the next one."""
         bred = self.breeder.ask()
+        self._size = len(bred)
         policy, pool = players.assembled(bred, self.settings.blind)
-        fitness, points = self._played(policy, pool)
+        fitness, points = self._met(policy, pool, self.archive, self.generation)
         best = self.breeder.leader(fitness)
         joins = self._joins(points, best)
         if joins:
@@ -158,15 +161,17 @@ class Training:
         """Whether the leader has matched the newest champion, on the same maps as everybody else."""
         return "newest" not in points or bool(points["newest"][best] >= 0)
 
-    def _played(self, policy: Policy, pool: Any) -> tuple[Floats, dict[str, Floats]]:
-        """Fitness [population], the mean of what each opponent gives, and points against each."""
+    def _met(
+        self, policy: Policy, pool: Any, archive: Sequence[Champion], time: int
+    ) -> tuple[Floats, dict[str, Floats]]:
+        """Fitness [players], the mean of what each opponent gives, and points against each; maps are of the time."""
         settings = self.settings
-        key = jax.random.fold_in(jax.random.key(settings.seed), self.generation)
-        seed = HELD_OUT + _PER_SEED * settings.seed + self.generation
+        key = jax.random.fold_in(jax.random.key(settings.seed), time)
+        seed = HELD_OUT + _PER_SEED * settings.seed + time
         fields = draw(seed, settings.maps, settings.size, TREES if self.lesson else 0.0)
         half = Field(*(table[: max(settings.maps // 2, 1)] for table in fields))
         grades, points = [], {}
-        for place, (name, opponent, params) in enumerate(self._opponents()):
+        for place, (name, opponent, params) in enumerate(self._opponents(self._tests(archive, time))):
             on = half if name == "archive" else fields  # as there are several of them
             graded, won = versus(on, policy, pool, opponent, params, jax.random.fold_in(key, place), settings.rounds)
             grades.append(graded.mean(axis=1))
@@ -175,18 +180,21 @@ class Training:
                 points["newest"] = won[:, 0]
         return np.mean(grades, axis=0), points
 
-    def _opponents(self) -> list[tuple[str, Policy, Any]]:
-        """Names, policies and pools for the lesson; of the archive the newest first, and others by chance."""
+    def _opponents(self, tests: Sequence[Champion]) -> list[tuple[str, Policy, Any]]:
+        """Names, policies and pools for the lesson."""
         nobody, lesson = jnp.zeros(1), LESSONS[self.lesson]
-        chosen: list[tuple[str, Policy, Any]] = [("random", RANDOM, nobody)]
+        found: list[tuple[str, Policy, Any]] = [("random", RANDOM, nobody)]
         if lesson in ("greedy", "self-play"):
-            chosen.append(("greedy", GREEDY, jnp.full(1, self.unsure)))
-        if lesson in ("greedy", "self-play") and self.archive:
-            rng = np.random.default_rng([self.settings.seed, self.generation])
-            others = rng.choice(len(self.archive), self.settings.tests - 1)
-            tests = [self.archive[-1], *(self.archive[place] for place in others)]
-            chosen.append(("archive", *players.assembled([one.bred for one in tests], self.settings.blind)))
-        return chosen
+            found.append(("greedy", GREEDY, jnp.full(1, self.unsure)))
+            if tests:
+                found.append(("archive", *players.assembled([one.bred for one in tests], self.settings.blind)))
+        return found
+
+    def _tests(self, archive: Sequence[Champion], time: int) -> list[Champion]:
+        """Of an archive the newest, and others by chance."""
+        rng = np.random.default_rng([self.settings.seed, time])
+        others = rng.choice(len(archive), self.settings.tests - 1) if archive else []
+        return [*archive[-1:], *(archive[place] for place in others)]
 
     def _learned(self, points: dict[str, Floats], order: NDArray[np.int64]) -> None:
         """On to the next lesson, or greedy a little surer or less sure of itself; ``order``: the fittest first."""
@@ -201,23 +209,19 @@ class Training:
             self.unsure = min(max(round(self.unsure + change, 6), 0.0), 1.0)
 
     def chosen(self) -> Champion:
-        """The strongest of the last champions: they, and the bots, all meet each other on fresh maps.
+        """The strongest of the last champions, against the opponents of the lesson and each other, on fresh maps.
 
         Raises:
             PlayError: no generation has played yet.
         """
-        last = self.archive[-LAST:]
+        last = self.archive[-min(LAST, self._size) :]
         if not last:
             raise PlayError("Nobody has been trained yet", where="generations", example=self.generation,
                             remedy="Let a generation or more play.")  # fmt: skip
-        settings = self.settings
-        policy, pool = players.assembled([one.bred for one in last], settings.blind)
-        seed = HELD_OUT + _PER_SEED * (settings.seed + 1) - 1
-        fields, key = draw(seed, FRESH, settings.size), jax.random.fold_in(jax.random.key(settings.seed), seed)
-        nobody = jnp.zeros(1)
-        met = [versus(fields, policy, pool, *them, jax.random.fold_in(key, place), settings.rounds)[1].mean(axis=1)
-               for place, them in enumerate(((RANDOM, nobody), (GREEDY, nobody), (policy, pool)))]  # fmt: skip
-        return last[int(np.sum(met, axis=0).argmax())]
+        # As many as in a generation, so that nothing compiles anew.
+        policy, pool = players.assembled([last[i % len(last)].bred for i in range(self._size)], self.settings.blind)
+        met = [self._met(policy, pool, last, time)[0] for time in range(_PER_SEED - FRESH, _PER_SEED)]
+        return last[int(np.mean(met, axis=0)[: len(last)].argmax())]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint.
@@ -247,6 +251,7 @@ class Training:
             raise PlayError("The training is damaged", where=str(path), remedy="Restore it, or begin anew.")
         training = cls.__new__(cls)
         training.settings, training.breeder = document.settings, breeders.read(document.settings.kind, written)
+        training._size = document.settings.population
         training.generation, training.lesson, training.unsure = document.generation, document.lesson, document.unsure
         training.archive, training.rows = [one.champion() for one in document.archive], list(document.rows)
         return training
