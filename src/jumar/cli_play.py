@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DONE = 0
 GENERATIONS = 120
-SHOWN, KEPT = 12, 25  # generations on a page and in a league; champions in a file
+SHOWN, KEPT = 12, 16  # generations on a page and in a league; champions in a file
 CHECKPOINT, CHAMPIONS = "training.json", "champions.json"
 Size = Literal["20x13", "14x9"]
 screen = Console(highlight=False, soft_wrap=False)

@@ -64,9 +64,11 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """A champion as lists."""
         body = champion.bred.body
         grown = isinstance(body, Genome)
+        # The fewest digits that tell one weight from the next.
+        weights = None if grown else [float(str(weight)) for weight in body.astype(np.float32)]
         return cls(
             kind=champion.bred.kind, generation=champion.generation, seed=champion.seed, blind=champion.blind,
-            weights=None if grown else body.tolist(), genome=checkpoints.Written.of(body) if grown else None,
+            weights=weights, genome=checkpoints.Written.of(body) if grown else None,
         )  # fmt: skip
 
     def champion(self) -> Champion:
