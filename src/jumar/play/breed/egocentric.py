@@ -28,6 +28,7 @@ NAMES = (
     "slot_0", "slot_1", "slot_2", "slot_3",
 )  # fmt: skip
 SHEETS = ("blocked", "enemy_land", "prey", "threat", "mate", "goal")
+COUNT = (1 / 3, 1 / 7, 1.0, 1.0, 1.0, 1.0)  # what a cell counts; of the first two many are there at once
 REACH = 3
 SIGHT = 2 * REACH + 1
 MATES = ("mates_in_jail", "jail_dx", "jail_dy", "mate_dx", "mate_dy")  # of ``senses.NAMES``
@@ -79,7 +80,8 @@ def _nearer(told: Callable[[str], Any], way: Callable[[str], Any], first: Any, s
 
 
 def sheets(field: Field, mine: Side, theirs: Side, tick: Any, *, blind: bool = False) -> jax.Array:
-    """[4, 6, 7, 7] what lies around each player: the sheets named by ``SHEETS``, rows, columns, each 0 or 1.
+    """[4, 6, 7, 7] what lies around each player: the sheets named by ``SHEETS``, rows, columns;
+    0, or what a cell counts by ``COUNT``.
 
     Blocked are edges, jails, one's own flag and the trees seen so far. The goal is one's own land for a carrier; for
     others the enemy's flag once it is known, and the jail while it holds a mate. It is also shown on the edge, in its
@@ -113,7 +115,8 @@ def sheets(field: Field, mine: Side, theirs: Side, tick: Any, *, blind: bool = F
     mate = mate.at[:, REACH, REACH].set(False)  # oneself
     goal = jnp.where(carries[:, None, None], home, goal) | _far_goal(field, mine, prisoners)
     stack = jnp.stack([blocked, land, prey, threat, mate, goal], axis=1)
-    return jnp.where(mine.free[:, None, None, None], stack, False).astype(jnp.float32)
+    counted = jnp.array(COUNT, jnp.float32)[:, None, None]
+    return jnp.where(mine.free[:, None, None, None], stack * counted, 0.0)
 
 
 def _around(boards: Any, x: Any, y: Any, width: int) -> jax.Array:
