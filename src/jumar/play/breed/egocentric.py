@@ -80,8 +80,7 @@ def _nearer(told: Callable[[str], Any], way: Callable[[str], Any], first: Any, s
 
 
 def sheets(field: Field, mine: Side, theirs: Side, tick: Any, *, blind: bool = False) -> jax.Array:
-    """[4, 6, 7, 7] what lies around each player: the sheets named by ``SHEETS``, rows, columns;
-    0, or what a cell counts by ``COUNT``.
+    """[4, 6, 7, 7] what lies around each player: by sheet, named by ``SHEETS``, row, column; 0, or its ``COUNT``.
 
     Blocked are edges, jails, one's own flag and the trees seen so far. The goal is one's own land for a carrier; for
     others the enemy's flag once it is known, and the jail while it holds a mate. It is also shown on the edge, in its
