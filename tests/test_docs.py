@@ -52,8 +52,8 @@ COMMANDS = ("improve", "audit", "evaluate", "score", "world", "demo", "gate", "p
 # From the top of the house down; a floor imports only from floors to its right.
 FLOORS = ("cli", "cli_gate", "cli_join", "cli_loop", "cli_plan", "cli_play", "cli_registry", "cli_serve", "cli_ui",
           "cli_worlds", "cli_flags", "cli_json", "board", "loop", "improvement", "attempt", "fitting", "report",
-          "serve", "release", "evaluate", "policy", "learn", "features", "logs", "files", "interrupts", "records", "version",
-          "lazy", "errors")  # fmt: skip
+          "serve", "release", "evaluate", "policy", "learn", "features", "logs", "files", "interrupts", "records",
+          "version", "lazy", "errors")  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 

@@ -245,6 +245,7 @@ def league(
     seed: int = 0,
     out: Path | None = None,
     behaviour: Path | None = None,
+    against: str = "greedy",
 ) -> int:
     """Measure champions and bots against each other on maps that no training has seen; and what the last one does.
 
@@ -267,8 +268,10 @@ def league(
     out
         Write the league as a document.
     behaviour
-        Also measure the last champion against greedy: hunting in packs, and what it does with two in jail, compared
-        with the same player blind for its mates, with greedy and with random; and write that as a document.
+        Also measure what the last champion does, hunting in packs and with two in jail, compared with the same player
+        blind for its mates, with greedy and with random; and write that as a document.
+    against
+        With --behaviour: whom it then plays; greedy, random, champion (itself), or a file of champions.
     """
     with island():
         from jumar.play import roster
@@ -290,7 +293,8 @@ def league(
             screen.print(f"Wrote {out}", markup=False)
         if behaviour is not None:
             player, blinded = roster.blinded(kept[-1])
-            done = behaviours.measure(player, roster.named("greedy"), fields, seed, blinded=blinded, rounds=rounds)
+            opponent = roster.named(against)
+            done = behaviours.measure(player, opponent, fields, seed, blinded=blinded, rounds=rounds)
             screen.out(f"\n{behaviours.table(done)}")
             done.save(behaviour)
             screen.print(f"Wrote {behaviour}", markup=False)
