@@ -101,6 +101,7 @@ def test_what_is_not_there(folder: Path, capsys: Capture, tmp_path: Path) -> Non
     assert "population" in failed(capsys, "train", "--population", "1", "--out", missing)
     assert "A league has one champion" in failed(capsys, "league", str(folder / "champions.json"), "--generations", "0")
     assert "whole number" in failed(capsys, "league", str(folder / "champions.json"), "--maps", "0")
+    assert "are for training" in failed(capsys, "league", "--first", "1000000")
     assert "0 to 60 seconds" in failed(capsys, "watch", "--delay", "-1")
     assert not Path(missing).exists()
     checkpoint = tmp_path / "cut" / "training.json"

@@ -19,7 +19,7 @@ from jumar.play.measure import behaviour, hunts, two_jailed
 from jumar.play.measure.behaviour import Behaviour
 from jumar.play.measure.entrants import BOTS, Entrant
 from jumar.play.measure.hunts import Hunts
-from jumar.play.measure.ratings import Share
+from jumar.play.measure.ratings import Share, share, surplus
 from jumar.play.rules import BLUE, DRAW, LIMIT, RED, TURN, State
 
 ROUND = 2 * TURN
@@ -61,11 +61,10 @@ def test_packs_and_how_often_three_are_about() -> None:
     found = Hunts(*(counts[:4] for counts in found))
     assert found.tags.tolist() == [1, 1, 0, 0]
     assert found.packs.tolist() == [1, 0, 0, 0]
-    # A round has six sweeps; whoever has stepped onto the prey sees blue's others in the five after the tag.
-    assert found.in_sight.tolist() == [15, 15, 6, 6]
-    assert found.packs_in_sight.tolist() == [0, 0, 6, 0]
-    assert found.in_reach.tolist() == [0, 0, 6, 0]
-    assert found.packs_in_reach.tolist() == [0, 0, 6, 0]
+    # The tag itself was a chance. Where none is made there is one in each of red's three sweeps; in blue's the prey
+    # would step back over the midline, and the one that is next to it would be none of red's.
+    assert found.chances.tolist() == [1, 1, 6, 0]
+    assert found.packs_about.tolist() == [1, 0, 6, 0]
 
 
 def test_packs_of_the_other_side_and_after_the_end() -> None:
@@ -77,12 +76,31 @@ def test_packs_of_the_other_side_and_after_the_end() -> None:
     moves = steps((0, TURN, EAST), (1, TURN, EAST))
     found = Hunts(*(counts[:4] for counts in hunts.counted(fields, begun, moves, BLUE)))
     assert [found.tags.tolist(), found.packs.tolist()] == [[1, 0, 0, 0], [1, 0, 0, 0]]
-    assert found.packs_in_reach.tolist() == [3, 0, 6, 0]
-    # Red's one that is beyond the midline sees three enemies, none of which intrudes; after it is gone those at home
-    # see the one that has tagged it, in two sweeps.
-    other = Hunts(*(counts[:4] for counts in hunts.counted(fields, begun, moves, RED)))
-    assert [other.tags.tolist(), other.in_reach.tolist(), other.packs_in_sight.tolist()] == [[0] * 4] * 3
-    assert other.in_sight.tolist() == [14, 0, 18, 0]
+    assert found.packs_about.tolist() == [4, 0, 6, 0]
+    other = hunts.counted(fields, begun, moves, RED)
+    assert not any(counts[:4].any() for counts in other)
+
+
+def wandered(seed: int) -> Hunts:
+    """Blue walks east whatever there is; red, which sees nothing, wanders about its home, some alone and some not."""
+    rng = np.random.default_rng(seed)
+    red = rng.choice(5, p=[0.4, 0.2, 0, 0.2, 0.2], size=(MAPS, ROUNDS, 1, TURN))
+    blue = rng.choice(5, p=[0.15, 0.15, 0.4, 0.15, 0.15], size=(MAPS, ROUNDS, 1, TURN))
+    fields = jax.tree.map(jnp.asarray, draw(seed, MAPS, maps.SIZES[1]))
+    begun = jax.vmap(lambda ground: rules.start(ground, RED, ROUNDS))(fields)
+    actions = np.concatenate([red, blue], axis=2).reshape(MAPS, -1).astype(np.int8)
+    return hunts.counted(fields, begun, jnp.asarray(actions), RED)
+
+
+def test_a_clump_that_tags_by_accident_has_no_surplus() -> None:
+    tags, packs, chances, about = (np.concatenate(one) for one in zip(*map(wandered, range(8)), strict=True))
+    rate, found = known(share(packs, tags)), known(surplus(packs, tags, about, chances))
+    assert tags.sum() > 400
+    assert rate.low > 0.25, "and yet it looks like packs"
+    assert found.low < 0 < found.high
+    # If those that are alone let half of their prey go, it is seen.
+    lone = np.random.default_rng(0).binomial(tags - packs, 0.5)
+    assert known(surplus(packs, packs + lone, about, chances)).low > 0
 
 
 # Two in jail
@@ -228,9 +246,9 @@ def test_a_document_gives_the_behaviour_again(measured: Behaviour, tmp_path: Pat
     measured.save(tmp_path / "behaviour.json")
     assert behaviour.load(tmp_path / "behaviour.json") == measured
     given = json.loads(measured.to_json())
-    assert (given["format"], given["version"]) == ("jumar.play.measure.behaviour", 1)
+    assert (given["format"], given["version"]) == ("jumar.play.behaviour", 2)
     for change, told in (
-        ({"version": 0}, "of version 0"),
+        ({"version": 1}, "of version 1"),
         ({"hunting": []}, "damaged"),
         ({"format": 1}, "no behaviour"),
     ):

@@ -14,16 +14,16 @@ from jumar.play import PlayError, Policy, draw, maps
 from jumar.play.measure import entrants, league
 from jumar.play.measure.entrants import BOTS, Entrant
 from jumar.play.measure.league import League
-from jumar.play.measure.ratings import elo, lead, mean, share
+from jumar.play.measure.ratings import elo, lead, mean, share, surplus
 
 STRENGTHS = np.array([0.0, 200.0, 350.0, -150.0])
 NO_PLAYER = Policy(lambda params, sensed, mask, key: params, lambda field, mine, theirs, tick: None)
 
 
-def simulated(count: int, seed: int) -> np.ndarray:
-    """[4, 4, maps] games of players of known strength."""
-    wins = 1 / (1 + 10 ** ((STRENGTHS - STRENGTHS[:, None]) / 400))
-    return (np.random.default_rng(seed).random((4, 4, count)) < wins[..., None]).astype(np.float64)
+def simulated(count: int, seed: int, strengths: np.ndarray = STRENGTHS) -> np.ndarray:
+    """[players, players, maps] games of players of known strength."""
+    wins = 1 / (1 + 10 ** ((strengths - strengths[:, None]) / 400))
+    return (np.random.default_rng(seed).random((*wins.shape, count)) < wins[..., None]).astype(np.float64)
 
 
 def table_of(names: int, wins: dict[tuple[int, int], float], count: int = 50) -> np.ndarray:
@@ -68,13 +68,51 @@ def test_intervals_of_ratings_cover() -> None:
     assert covered(2) < 0.87, "maps that are copies of each other are no news"
 
 
+FAR = np.array([0.0, 900, *np.linspace(1_000, 1_200, 10)])
+
+
+def held(strengths: np.ndarray, count: int, more: int = 0) -> float:
+    """How often 95% intervals hold the truth, if every pair is given so many wins more of each over the other."""
+    inside = []
+    for seed in range(40):
+        scored = simulated(count, seed, strengths)
+        scored = np.concatenate([scored, np.full((*scored.shape[:2], more), 0.5)], axis=2)
+        for one, true in zip(elo(scored, 0, seed, resamples=100)[1:], strengths[1:], strict=True):
+            low, high = (end if end is not None else true for end in (one.low, one.high))
+            inside.append(low <= true <= high)
+    return float(np.mean(inside))
+
+
+def test_a_weak_anchor_is_not_drowned() -> None:
+    """Random makes one point of hundreds against each of eleven: what is added must not be as much as that."""
+    assert held(FAR, 200) > 0.85
+    assert held(FAR, 200, more=2) < 0.6, "a win more of everybody over everybody says otherwise"
+
+
+CIRCLE = 400 * np.log10(0.97 / 0.03)  # all three do as well against each other, and so against the anchor
+
+
+def test_ratings_of_a_circle_are_those_of_many_maps() -> None:
+    """No ladder fits who beats each other in a circle; the intervals are of the ladder that many maps would give."""
+    wins = np.full((4, 4), 0.5)
+    for i, j, worth in ((1, 2, 0.9), (2, 3, 0.9), (3, 1, 0.9), (1, 0, 0.97), (2, 0, 0.97), (3, 0, 0.97)):
+        wins[i, j], wins[j, i] = worth, 1 - worth
+    inside = []
+    for seed in range(100):
+        scored = (np.random.default_rng(seed).random((4, 4, 60)) < wins[..., None]).astype(np.float64)
+        inside += [(one.low or 0) <= CIRCLE <= (one.high or 9_999) for one in elo(scored, 0, seed, resamples=100)[1:]]
+    assert np.mean(inside) > 0.88
+    assert np.mean(inside) < 1
+
+
 def test_who_always_wins_has_no_upper_end() -> None:
     few, many = (elo(table_of(3, {(0, 1): 1, (0, 2): 1, (1, 2): 0.7}, count), 2, seed=0)[0] for count in (20, 200))
     assert few.high is many.high is None
     assert few.low is not None
     assert few.low < few.elo < many.elo, "more games won say more"
-    # Twenty maps won don't rule out that one in ten would be lost to the second, as those intervals say as well.
-    assert few.low < 400 * np.log10(1 / 0.05)
+    # Were it as weak as the lower end says, it would still win all of its twenty maps once in fifty tries or so.
+    chances = [1 / (1 + 10 ** ((other - few.low) / 400)) for other in (0, 400 * np.log10(0.7 / 0.3))]
+    assert 0.01 < np.prod(chances) ** 40 < 0.1
     # It lost to somebody who loses to the anchor: that bounds it.
     assert elo(table_of(3, {(0, 2): 1, (0, 1): 0.9, (1, 2): 0.7}), 2, seed=0)[0].high is not None
     loser = elo(table_of(2, {(0, 1): 0}), 1, seed=0)[0]
@@ -89,8 +127,8 @@ def test_a_long_ladder_is_fitted_to_its_end() -> None:
     scored = table_of(names, {(i, j): 1.0 for i in range(names) for j in range(i + 1, names)}, count)
     ratings = np.array([one.elo for one in elo(scored, 7, seed=0, resamples=10)])
     expected = 1 / (1 + 10 ** ((ratings - ratings[:, None]) / 400))
-    made = (names - 1 - np.arange(names)) * 2 * count + (names - 1)
-    games = 2 * count + 2
+    made = (names - 1 - np.arange(names)) * 2 * count + 1
+    games = 2 * count + 2 / (names - 1)
     assert expected.sum(axis=1) * games - games / 2 == pytest.approx(made, abs=1e-3)
 
 
@@ -124,6 +162,52 @@ def test_intervals_of_shares_cover(truth: float) -> None:
     assert wrong < 0.91
 
 
+@pytest.mark.parametrize(("truth", "maps_", "least"), [(0.02, 10, 0.9), (0.98, 10, 0.9), (0.02, 100, 0.93)])
+def test_intervals_near_the_ends_cover(truth: float, maps_: int, least: float) -> None:
+    """Where the usual interval is 0 ± 0 of whoever lost nothing yet."""
+    rng = np.random.default_rng(2)
+    ours, usual = [], []
+    for _ in range(600):
+        x = (rng.random((maps_, 2)) < truth).mean(axis=1)
+        one = mean(x)
+        ours.append(one.low <= truth <= one.high)
+        usual.append(abs(x.mean() - truth) <= 1.959964 * x.std() / np.sqrt(maps_))
+    assert np.mean(ours) > least
+    assert np.mean(usual) < np.mean(ours) - 0.04
+
+
+def hunted(rng: np.random.Generator, keen: float, count: int) -> tuple[np.ndarray, ...]:
+    """Tags, packs, chances of whom three are about, on maps some of which keep all together; packs are so keener."""
+    chances = rng.poisson(6, count)
+    about = rng.binomial(chances, rng.choice([0.1, 0.8], count))
+    packs = rng.binomial(about, min(0.4 * keen, 1))
+    return packs, packs + rng.binomial(chances - about, 0.4), about, chances
+
+
+def test_intervals_of_a_surplus_cover_and_find_packs() -> None:
+    rng = np.random.default_rng(3)
+    for count in (10, 100):
+        found = [surplus(*hunted(rng, 1, count)) for _ in range(400)]
+        inside = np.mean([one is not None and one.low <= 0 <= one.high for one in found])
+        assert inside > 0.92
+    copied = [surplus(*(np.repeat(counts, 4) for counts in hunted(rng, 1, 100))) for _ in range(200)]
+    assert np.mean([one is not None and one.low <= 0 <= one.high for one in copied]) < 0.8
+    keener = [surplus(*hunted(rng, 2, 100)) for _ in range(50)]
+    assert np.mean([one is not None and one.low > 0 for one in keener]) > 0.8
+
+
+def test_a_surplus_by_hand() -> None:
+    counts = np.array([2, 2]), np.array([2, 4]), np.array([1, 0]), np.array([4, 4])
+    found = surplus(*counts)
+    assert found is not None
+    assert found.mean == pytest.approx(4 / 6 - 1 / 8)
+    assert -1 <= found.low < found.mean < found.high <= 1
+    assert surplus(*counts[:2], np.zeros(2), np.zeros(2)) is None
+    assert surplus(np.zeros(2), np.zeros(2), *counts[2:]) is None
+    nothing = np.zeros(1)
+    assert surplus(*(np.append(one, nothing) for one in counts)) == found, "a map on which nothing was possible"
+
+
 # The table
 
 
@@ -134,6 +218,15 @@ def test_a_cycle_is_told_by_the_table_and_not_by_ratings() -> None:
     assert ratings[:3] == pytest.approx([ratings[0]] * 3)
     assert [[points[i][j] for j in range(3)] for i in range(3)] == [[None, 1, 0], [0, None, 1], [1, 0, None]]
     assert [one.beaten for one in standings] == [None, 0.0, 0.5, None, None], "the last forgot how to beat the second"
+
+
+def test_no_progress_beats_half() -> None:
+    """Half the points of somebody is neither beaten nor not."""
+    equal, _ = league.told(everybody(0, 10, 20), table_of(5, {}), seed=0)
+    assert [one.beaten for one in equal] == [None, 0.5, 0.5, None, None]
+    rng = np.random.default_rng(0)
+    lucky = [league.told(everybody(0, 10), rng.choice([0, 1], (4, 4, 2)), 0)[0][1].beaten for _ in range(40)]
+    assert np.mean(np.array(lucky, float)) == pytest.approx(0.5, abs=0.15)
 
 
 def test_records_against_the_bots() -> None:
@@ -191,7 +284,7 @@ def test_a_document_gives_the_league_again(bots: League, tmp_path: Path) -> None
     bots.save(tmp_path / "folder/league.json")
     assert league.load(tmp_path / "folder/league.json") == bots
     given = json.loads(bots.to_json())
-    assert (given["format"], given["version"]) == ("jumar.play.measure.league", 1)
+    assert (given["format"], given["version"]) == ("jumar.play.league", 1)
 
 
 def _without(key: str) -> Any:

@@ -81,11 +81,27 @@ def test_ways_count_steps() -> None:
     assert way[4, 4] == abs(12 - 4) + abs(flag[1] - 4)
 
 
+def test_no_map_is_drawn_by_two_seeds() -> None:
+    """Seeds that NumPy would take for two words are refused: the upper word would be an attempt of the lower."""
+    assert np.random.default_rng([7, 1]).random() == np.random.default_rng([7 + 2**32, 0]).random()
+    held_out, others = (np.concatenate([_told(draw(seed, 60)) for seed in seeds]) for seeds in ((500_000,), range(9)))
+    assert len(np.unique(np.concatenate([held_out, others]), axis=0)) == 60 * 10
+    small = np.concatenate([_told(draw(seed, 1_000, maps.SIZES[1])) for seed in (0, 1)])
+    pairs = 2_000 * 1_999 / 2
+    found = np.unique(small, axis=0, return_counts=True)[1]
+    assert 1 / 40_000 < (found * (found - 1) / 2).sum() / pairs < 1 / 15_000, "there are not that many small ones"
+
+
+def _told(fields: maps.Field) -> np.ndarray:
+    return np.concatenate([fields.trees, fields.flag[:, None]], axis=1)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
         ({"size": (13, 20)}, r"a map is 20 × 13 or 14 × 9 \(size, for example \(13, 20\)\)"),
         ({"seed": -1}, "seed of 0 or more"),
+        ({"seed": 2**32}, "below 4,294,967,296"),
         ({"count": 0}, "count of 1 or more"),
         ({"trees": 0.5}, "would close the field"),
     ],

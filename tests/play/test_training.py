@@ -122,6 +122,7 @@ def test_settings_that_are_none() -> None:
         ({"population": 2}, "takes 4 or more"),
         ({"size": (9, 9)}, "no map of this size"),
         ({"seed": -1}, "seed of 0 or more"),
+        ({"seed": 42_000}, "no seeds of maps of its own"),
     ]
     for given, said in wrong:
         with pytest.raises(PlayError, match=said):

@@ -20,6 +20,9 @@ CLEAR = 3
 PLAYERS = 4
 ACTIONS = ("stay", "north", "east", "south", "west")
 FAR = 10_000
+SEEDS = (
+    2**32
+)  # a greater seed would be two words to NumPy, the upper one like an attempt of the lower: maps drawn twice
 
 
 class Field(NamedTuple):
@@ -51,13 +54,14 @@ def draw(seed: int, count: int, size: tuple[int, int] = SIZES[0], trees: float =
     """A stack of maps; the first of them are the same however many there are.
 
     Args:
-        seed: 0 or more.
+        seed: 0 or more, and below ``SEEDS``; seeds share no chance. Maps of two seeds may still be equal:
+            on 20 × 13 next to never, but on 14 × 9, of which there are few, one of 25,000 pairs is.
         count: how many maps.
         size: columns and rows, one of ``SIZES``.
         trees: share of cells with trees outside the clear columns; 0 is an empty field.
 
     Raises:
-        PlayError: for any other size, a negative seed, no maps, or a share outside 0 to 0.3.
+        PlayError: for any other size, a seed that is none, no maps, or a share outside 0 to 0.3.
     """
     check(seed, count, size, trees)
     width, height = size
@@ -143,10 +147,10 @@ def check(seed: int, count: int, size: tuple[int, int], trees: float) -> None:
         raise PlayError(
             f"There is no map of this size; a map is {known}", where="size", example=size, remedy=f"Give {SIZES[0]}."
         )
-    if seed < 0 or count < 1:
-        wrong = ("seed", seed) if seed < 0 else ("count", count)
-        raise PlayError("Maps need a seed of 0 or more and a count of 1 or more", where=wrong[0], example=wrong[1],
-                        remedy="Give a whole number that is not negative.")  # fmt: skip
+    if not 0 <= seed < SEEDS or count < 1:
+        wrong = ("count", count) if count < 1 else ("seed", seed)
+        raise PlayError(f"Maps need a seed of 0 or more, below {SEEDS:,}, and a count of 1 or more", where=wrong[0],
+                        example=wrong[1], remedy="Give a whole number that is not negative.")  # fmt: skip
     if not 0 <= trees <= 0.3:
         raise PlayError("Trees take a share of 0 to 0.3 of the cells; more would close the field", where="trees",
                         example=trees, remedy=f"Leave it out for {TREES}.")  # fmt: skip

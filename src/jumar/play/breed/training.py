@@ -41,7 +41,7 @@ PASSED = 0.5  # points of the fittest quarter against random that end a lesson
 EASIER, HARDER = -0.5, 0.25  # their points below and above which greedy gets less and more sure of itself
 CHANGE, UNSURE = 0.05, 0.5  # of its share of random steps; at first
 HELD_OUT = 1_000_000  # seeds of maps below are for judging, those from here on for training
-_PER_SEED = 100_000
+_PER_SEED, _SEEDS = 100_000, 42_000
 LAST, FRESH = 12, 6  # champions among which the strongest is chosen, and how often they meet to choose it
 
 
@@ -51,7 +51,7 @@ class Settings:
 
     Attributes:
         kind: one of ``breeders.KINDS``.
-        seed: of all chance.
+        seed: of all chance; below 42,000, as each training has 100,000 seeds of maps of its own.
         population: players in a generation.
         maps: that all of a generation play on, from both sides.
         tests: champions of the past that they meet in self-play.
@@ -74,6 +74,9 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self.seed, self.maps, self.size, TREES)
+        if self.seed >= _SEEDS:
+            raise PlayError("A training with this seed would have no seeds of maps of its own", where="seed",
+                            example=self.seed, remedy=f"Give one below {_SEEDS:,}.")  # fmt: skip
         for name, least in (("population", 4), ("tests", 1), ("rounds", 1)):
             if getattr(self, name) < least:
                 raise PlayError(f"A training takes {least} or more", where=name, example=getattr(self, name),
@@ -209,7 +212,10 @@ class Training:
             self.unsure = min(max(round(self.unsure + change, 6), 0.0), 1.0)
 
     def chosen(self) -> Champion:
-        """The strongest of the last champions, against the opponents of the lesson and each other, on fresh maps.
+        """Of the last champions the one that does best against the opponents of the lesson and each other.
+
+        They meet on maps of which none has seen any, but on few of them: it is the one that was found best, a better
+        one may be among them, and how well it did there says too much of it. Measure it on other maps.
 
         Raises:
             PlayError: no generation has played yet.

@@ -1,8 +1,11 @@
 """What players do, measured and not asserted: whether they hunt in packs, and what they do once two are in jail.
 
-In: a player, its opponent, a stack of maps that no training has seen, a seed. Out: a ``Behaviour``: the same figures
+In: a player, its opponent, a stack of maps that are in no training, a seed. Out: a ``Behaviour``: the same figures
 for the player, for it with its mates unseen, and for both bots in its chair, so that what is called a behaviour has
 something to be compared with. It is one JSON document, and ``table`` for a terminal.
+
+It is about one player of one training against one opponent. Each interval holds its truth in 95 of 100 cases by itself:
+of forty in a table two are off. Say before which one you look at, or ask for more than that it leaves out nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from jumar.play.measure import hunts, two_jailed
 from jumar.play.measure.documents import Kind, columns
 from jumar.play.measure.entrants import BOTS, Entrant
 from jumar.play.measure.hunts import Hunts
-from jumar.play.measure.ratings import Share, lead, share
+from jumar.play.measure.ratings import Share, lead, share, surplus
 from jumar.play.measure.two_jailed import Answers
 from jumar.play.rules import BLUE, RED, ROUNDS, State
 
@@ -38,35 +41,41 @@ class Hunting:
         tags: how many enemies it jailed.
         packs: how many of these while three or more of its free players were within three cells.
         pack_rate: packs over tags.
-        in_sight: how often three or more were within three cells of an enemy in sight while nobody was tagged.
-        in_reach: the same of intruders in sight with a player within one cell, as before a tag. A pack rate that is no
-            larger says that it walks in a clump, and not that it hunts in packs.
+        in_reach: how often three or more were about where one of its players and an enemy were one step from a tag,
+            whether it was made or not. It is what the pack rate is of players that walk in a clump and meet enemies by
+            accident.
+        surplus: the pack rate less that. Above 0 its tags are more often by packs than its chances are: it waits for
+            mates or comes with them, or those of its players that keep together are the keener ones. Else it walks in
+            a clump or alone, and nothing says that it hunts in packs.
     """
 
     name: str
     tags: int
     packs: int
     pack_rate: Share | None
-    in_sight: Share | None
     in_reach: Share | None
+    surplus: Share | None
 
 
 @dataclass(frozen=True)
 class Cornered:
     """What one of those compared does from the states in which the player first had two in jail.
 
-    Shares are of these states, and None if there were none; see ``two_jailed.Answers``.
+    Shares are of these states, and None if there were none; see ``two_jailed.Answers``. The player came into them by
+    its own way of playing, and others might never have: so this says who does what and who does better there, and not
+    who is better with two in jail, nor in states of their own.
 
     Attributes:
         name: who.
         bails: came near the jail.
         rescues: freed its mates.
-        rushes: came near the flag.
-        decoys: drew an enemy off while another went for the flag or the jail.
+        rushes: came near the flag, or were there.
+        decoys: were near an enemy, as a decoy is, while another was near the flag or the jail. Whether the enemy
+            followed is not looked at, nor whether it was meant.
         wins: of the games, in the end.
         draws: of the games.
         losses: of the games.
-        lead: its points, a draw being ½, less the player's from the same states.
+        lead: its points, a draw being ½, less the player's from the same states, state by state.
     """
 
     name: str
@@ -136,7 +145,7 @@ def measure(
     Args:
         player: whose behaviour it is.
         opponent: whom all play.
-        fields: a stack of maps that no training has seen.
+        fields: a stack of maps, of a seed below ``training.HELD_OUT`` and thus in no training.
         seed: of all chance.
         blinded: plays the player's parameters without what its senses tell of mates.
         rounds: after which a game is decided by its score.
@@ -187,7 +196,8 @@ def _hunting(name: str, *both: Hunts) -> Hunting:
     per_map = Hunts(*map(sum, zip(*both, strict=True)))
     return Hunting(
         name, int(per_map.tags.sum()), int(per_map.packs.sum()), share(per_map.packs, per_map.tags),
-        share(per_map.packs_in_sight, per_map.in_sight), share(per_map.packs_in_reach, per_map.in_reach),
+        share(per_map.packs_about, per_map.chances),
+        surplus(per_map.packs, per_map.tags, per_map.packs_about, per_map.chances),
     )  # fmt: skip
 
 
@@ -211,14 +221,14 @@ def _sound(behaviour: Behaviour) -> bool:
     return bool(names) and names[0] == behaviour.player and names == [one.name for one in behaviour.cornered]
 
 
-DOCUMENT = Kind(Behaviour, "behaviour", 1, _sound)
+DOCUMENT = Kind(Behaviour, "behaviour", 2, _sound)
 
 
 def table(behaviour: Behaviour) -> str:
     """The behaviour for a terminal, at most 100 columns wide."""
-    tags = [["tags by three or more within three cells", "tags", "pack rate %", "in sight %", "in reach %"]]
+    tags = [["tags by three or more within three cells", "tags", "pack rate %", "in reach %", "surplus"]]
     for one in behaviour.hunting:
-        tags.append([one.name[:40], str(one.tags), *map(_percent, (one.pack_rate, one.in_sight, one.in_reach))])
+        tags.append([one.name[:40], str(one.tags), *map(_percent, (one.pack_rate, one.in_reach, one.surplus))])
     names = (one.name.removeprefix(f"{behaviour.player}, ")[:18] for one in behaviour.cornered)
     rows = [[f"% of {behaviour.states}", *names]]
     for name in (*Answers._fields, "lead"):
@@ -226,8 +236,11 @@ def table(behaviour: Behaviour) -> str:
     about = f"{behaviour.player} against {behaviour.opponent}: {behaviour.maps} maps, both sides; 95% intervals by map"
     return (
         f"{about}\n\n{columns(tags)}\n\n"
-        "in sight, in reach: how often three or more are about an enemy whom nobody tags\n\n"
-        f"from the states in which the player first had two in jail, {two_jailed.AFTER} rounds, and the end:\n"
+        "in reach: of the chances of a tag, made or not, those with three or more about\n"
+        "surplus: pack rate less in reach; about 0 for who walks in a clump and tags by accident\n"
+        "each interval is 95% sure by itself: of forty, two are off\n\n"
+        f"from the states in which the player first had two in jail, {two_jailed.AFTER} rounds, and the end;\n"
+        "its way of playing led to them, so they tell nothing of states of the others' own\n"
         f"{columns(rows)}"
     )
 

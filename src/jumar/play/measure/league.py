@@ -1,8 +1,9 @@
-"""A league: champions and the bots, everybody against everybody, on maps that no training has seen.
+"""A league: champions and the bots, everybody against everybody, on maps that are in no training.
 
 In: entrants, a stack of maps, a seed. Out: a ``League``: for each entrant its games against the bots, its Elo, and how
 many of its ancestors it beats; and the table of everybody against everybody, which shows what a curve of the best
-hides, cycling and forgetting. It is one JSON document, which a page shows, and ``table`` for a terminal.
+hides, cycling and forgetting, among those who take part: a file of champions ends with the one chosen, and doesn't
+hold those who forgot after it. It is one JSON document, which a page shows, and ``table`` for a terminal.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class Standing:
         name: of the entrant.
         generation: of the entrant.
         rating: Elo from all games, the random bot's being 0.
-        beaten: share of the entrants of earlier generations of which it makes more than half the points, so ½ is what
-            no progress gives; None if there are none.
+        beaten: share of the entrants of earlier generations of which it makes more than half the points, and half of
+            those of which it makes half, so ½ is what no progress gives on average; None if there are none. With few
+            maps it is luck as well: no progress gives 0 and 1 too.
         against: each bot, by name, but itself.
     """
 
@@ -99,7 +101,7 @@ def measure(entrants: Sequence[Entrant], fields: Field, seed: int, *, rounds: in
 
     Args:
         entrants: in the order in which they are told, the oldest first.
-        fields: a stack of maps that no training has seen.
+        fields: a stack of maps, of a seed below ``training.HELD_OUT`` and thus in no training.
         seed: of all chance.
         rounds: after which a game is decided by its score.
 
@@ -137,7 +139,7 @@ def told(
             for bot in BOTS
             if bot.name != entrant.name
         }
-        beaten = float((points[i, ancestors] > 0.5).mean()) if ancestors else None
+        beaten = float(((np.sign(points[i, ancestors] - 0.5) + 1) / 2).mean()) if ancestors else None
         standings.append(Standing(entrant.name, mine, ratings[i], beaten, against))
     rows = tuple(tuple(None if i == j else float(p) for j, p in enumerate(row)) for i, row in enumerate(points))
     return tuple(standings), rows
@@ -179,7 +181,9 @@ def table(league: League) -> str:
     size = f"{league.size[0]} × {league.size[1]}"
     return (
         f"{league.maps} maps of {size}, both sides, {league.rounds} rounds; 95% intervals by map\n\n{columns(rows)}\n\n"
-        "beats: of its ancestors; W/D/L: % won, drawn and lost against the bot (and the interval of won)\n\n"
+        "Elo: over random, among these players; where intervals overlap the order may still be sure\n"
+        "beats: of its ancestors in this table; 50% on average where there is no progress\n"
+        "W/D/L: % won, drawn and lost against the bot (and the interval of won)\n\n"
         f"{columns(grid)}"
     )
 

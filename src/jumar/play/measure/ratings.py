@@ -60,6 +60,32 @@ def lead(one: np.ndarray, other: np.ndarray, trials: np.ndarray) -> Share | None
     return None if half is None else Share(2 * half.mean - 1, 2 * half.low - 1, 2 * half.high - 1)
 
 
+def surplus(hits: np.ndarray, trials: np.ndarray, usual: np.ndarray, chances: np.ndarray) -> Share | None:
+    """How much larger one share is than another, each of its own trials on the same maps; None without both.
+
+    The interval is of the difference, not of either: what moves both on a map does not make it wider. As in ``mean``
+    four maps of average size are added, here such that they differ most: twice all of one and none of the other.
+
+    Args:
+        hits: [maps], from 0 to what was tried.
+        trials: [maps].
+        usual: [maps], from 0 to the chances.
+        chances: [maps], the trials of the other share.
+    """
+    x, n, y, m = (np.asarray(counts, np.float64) for counts in (hits, trials, usual, chances))
+    tried = (n > 0) | (m > 0)
+    if not n.any() or not m.any():
+        return None
+    x, n, y, m = x[tried], n[tried], y[tried], m[tried]
+    found = x.sum() / n.sum() - y.sum() / m.sum()
+    n, m = (np.append(counts, [counts.mean()] * 4) for counts in (n, m))
+    x, y = np.append(x, n[-4:] * [1, 1, 0, 0]), np.append(y, m[-4:] * [0, 0, 1, 1])
+    part, other = x.sum() / n.sum(), y.sum() / m.sum()
+    middle = part - other
+    half = Z * np.sqrt((((x - part * n) / n.sum() - (y - other * m) / m.sum()) ** 2).sum())
+    return Share(float(found), float(max(min(middle - half, found), -1)), float(min(max(middle + half, found), 1)))
+
+
 def mean(hits: np.ndarray, trials: np.ndarray | None = None) -> Share:
     """The same of one map or more, something having been tried on each.
 
@@ -67,6 +93,8 @@ def mean(hits: np.ndarray, trials: np.ndarray | None = None) -> Share:
     American Statistician 52(2), 1998: two successes and two failures are added, here as four maps of average size,
     before the usual interval is taken. So 0 of n is not 0 ± 0. With more than one trial on a map the variance is
     that of a ratio of two sums over maps; with many on each the interval errs to the wide side while maps are few.
+    It holds the truth in 92 of 100 cases or more from ten maps on, unless one map in ten has most of the trials: then
+    a hundred maps are needed.
 
     Args:
         hits: [maps], from 0 to what was tried.
@@ -86,15 +114,23 @@ def elo(scored: np.ndarray, anchor: int, seed: int, resamples: int = 1_000) -> l
     """Ratings of maximum likelihood from a whole table of games, the anchor's being 0.
 
     See Bradley and Terry, "Rank Analysis of Incomplete Block Designs: I. The Method of Paired Comparisons", Biometrika
-    39, 1952. A draw counts as half a win. One win more of everybody over everybody is added: without it who wins all
-    has no finite rating. Such a rating is made by the added wins, so it grows with the number of games, and its
-    interval is open: by Ford, "Solution of a Ranking Problem from Binary Comparisons", American Mathematical Monthly
-    64(8), 1957, it is bounded above only if the anchor has scored against it, or against somebody who has, and so on.
+    39, 1952. A draw counts as half a win. To the games of each one win is added and one loss, shared out among all
+    others: without them who wins all has no finite rating. Such a rating is made by what is added, so it grows with
+    the number of games, and its interval is open: by Ford, "Solution of a Ranking Problem from Binary Comparisons",
+    American Mathematical Monthly 64(8), 1957, it is bounded above only if the anchor has scored against it, or against
+    somebody who has, and so on. The little that is added does not grow with the number of players: a win of everybody
+    over everybody would drown the few points that a weak anchor makes, and the more players, the nearer to it all
+    would seem to be. Where the anchor has made but a point or two of everybody, ratings are still too near to it.
 
-    Intervals are from the Bayesian bootstrap over maps: every map and every added win gets a weight that is drawn from
-    the exponential distribution. See Rubin, "The Bayesian Bootstrap", The Annals of Statistics 9(1), 1981. No map is
-    ever left out altogether, so whoever lost on one map only has a finite rating in every resample; and as the added
-    wins vary, maps that all ended alike don't make a rating that is certain.
+    A rating is how one does in these games, against these players, over the anchor. Where some beat each other in a
+    circle it predicts no single pairing. Ends of intervals move together, as the anchor's games are in all of them: two
+    players whose intervals overlap may well be told apart by the games between them.
+
+    Intervals are from the Bayesian bootstrap over maps: every map and every added share gets a weight that is drawn
+    from the exponential distribution. See Rubin, "The Bayesian Bootstrap", The Annals of Statistics 9(1), 1981. No map
+    is ever left out altogether, so whoever lost on one map only has a finite rating in every resample; and as what is
+    added varies, maps that all ended alike don't make a rating that is certain. With 20 maps or fewer they are too
+    narrow: they hold the truth in 85 to 90 of 100 cases.
 
     Args:
         scored: [players, players, maps] what the first made of the second when moving first: 1, ½ or 0. The diagonal
@@ -110,8 +146,9 @@ def elo(scored: np.ndarray, anchor: int, seed: int, resamples: int = 1_000) -> l
     won = both.reshape(-1, maps)
     rng = np.random.default_rng(seed)
     weights = np.concatenate([np.ones((1, maps)), rng.exponential(size=(resamples, maps))])
-    added = np.concatenate([np.ones((1, players**2)), rng.exponential(size=(resamples, players**2))])
-    table = (weights @ won.T + added * apart.reshape(-1)).reshape(-1, players, players)
+    shares = apart.reshape(-1) / max(players - 1, 1)
+    added = shares * np.concatenate([np.ones((1, players**2)), rng.exponential(size=(resamples, players**2))])
+    table = (weights @ won.T + added).reshape(-1, players, players)
     strengths = _fitted(table, anchor) * PER_LOGIT
     bounds = np.quantile(strengths[1:], [0.025, 0.975], axis=0)
     reaches = _reaches(np.any(both > 0, axis=2))

@@ -27,9 +27,9 @@ class Answers(NamedTuple):
     Attributes:
         bails: a free player was within four cells of the jail while it held a mate.
         rescues: one was freed.
-        rushes: a free player came within six steps of the enemy's flag, or carried it.
+        rushes: a free player was within six steps of the enemy's flag, or carried it.
         decoys: a free player was in the enemy's land within three cells of a free enemy, while another free one was
-            nearer than eight steps to the flag, or than eight cells to the jail.
+            nearer than eight steps to the flag, or than eight cells to the jail. That any enemy was misled is not said.
         wins: it won in the end.
         draws: it was a draw.
         losses: it lost.

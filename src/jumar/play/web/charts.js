@@ -27,6 +27,13 @@ function ticks(low, high, about) {
   return found;
 }
 
+/** An interval in words; an end that is the rating itself is open. */
+function between(rating, low, high) {
+  const [least, most] = [Math.round(low), Math.round(high)];
+  if (low < rating && rating < high) return `between ${least} and ${most}`;
+  return low < rating ? `${least} or more` : rating < high ? `${most} or less` : "not bounded";
+}
+
 /** Ratings with their intervals; returns a function that marks a generation. */
 function drawElo(figure, points, anchors) {
   const svg = figure.querySelector("svg"), height = 190;
@@ -63,8 +70,8 @@ function drawElo(figure, points, anchors) {
     if (inside) for (const end of ["x1", "x2"]) line.setAttribute(end, x(generation));
     if (here) { dot.setAttribute("cx", x(here[0])); dot.setAttribute("cy", y(here[1])); }
     figure.querySelector("figcaption").textContent = here
-      ? `Generation ${here[0]}: Elo ${Math.round(here[1])}, between ${Math.round(here[2])} and ${Math.round(here[3])}`
-      : "Elo by generation, with its interval";
+      ? `Generation ${here[0]}: Elo ${Math.round(here[1])}, ${between(...here.slice(1))}`
+      : "Elo by generation, with its interval; where the band ends at the curve the games do not bound it";
   };
 }
 

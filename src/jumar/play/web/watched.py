@@ -73,7 +73,7 @@ class Watched:
     Attributes:
         games: (generation or name, game), in the order of the slider.
         title: of the page.
-        elo: (generation, rating, low, high), the latter an interval.
+        elo: (generation, rating, low, high), the latter an interval; an end that is the rating itself is open.
         anchors: names of fixed players and their ratings.
         graph: a network.
         weights: (label, [targets, sources]) each; or an array [slots, targets, sources].
