@@ -77,8 +77,11 @@ def test_a_folder_is_held_by_one(tmp_path: Path) -> None:
 
 def test_numbers_without_measure() -> None:
     huge, fields, nobody, key = 10**9, draw(1, 1, maps.SIZES[1]), jnp.zeros(1), jax.random.key(0)
-    for given in ({"maps": huge}, {"population": huge}, {"rounds": huge}, {"tests": huge}, {"seed": 2**70},
-                  {"population": 4096, "maps": 4096}):  # fmt: skip
+    wrong: list[dict[str, Any]] = [
+        {"maps": huge}, {"population": huge}, {"rounds": huge}, {"tests": huge}, {"seed": 2**70},
+        {"population": 4096, "maps": 4096},
+    ]  # fmt: skip
+    for given in wrong:
         with pytest.raises(PlayError, match="at most"):
             Settings(**given)
     with pytest.raises(PlayError, match="at most"):
