@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jumar import cli
+from jumar.play import files
 from jumar.play.breed import champions
 from jumar.play.measure import league
 from jumar.play.measure.entrants import BOTS
@@ -43,6 +44,8 @@ def test_a_training_goes_on_where_it_was_ended(folder: Path, capsys: Capture) ->
     assert "The strongest is of generation" in told
     after = champions.load(folder / "champions.json")
     assert after[0].generation == before[0].generation == 0
+    with files.held(folder, "training"):
+        assert "Another training is going on" in failed(capsys, "train", "--out", str(folder), *TRAIN)
     assert "another training lies in" in failed(capsys, "train", "--out", str(folder), *TRAIN, "--seed", "9").lower()
 
 
@@ -97,12 +100,22 @@ def test_what_is_not_there(folder: Path, capsys: Capture, tmp_path: Path) -> Non
     broken = tmp_path / "broken.json"
     broken.write_bytes((folder / "champions.json").read_bytes()[:-40])
     assert "was cut" in failed(capsys, "watch", "--red", str(broken))
-    assert "one generation" not in failed(capsys, "train", "--generations", "0", "--out", missing)
+    assert "one generation" in failed(capsys, "train", "--generations", "0", "--out", missing)
     assert "population" in failed(capsys, "train", "--population", "1", "--out", missing)
     assert "A league has one champion" in failed(capsys, "league", str(folder / "champions.json"), "--generations", "0")
     assert "whole number" in failed(capsys, "league", str(folder / "champions.json"), "--maps", "0")
     assert "are for training" in failed(capsys, "league", "--first", "1000000")
     assert "0 to 60 seconds" in failed(capsys, "watch", "--delay", "-1")
+    mine, huge = str(folder / "champions.json"), str(10**9)
+    for flag in ("--maps", "--population", "--rounds", "--generations"):
+        assert f"(here {huge})" in failed(capsys, "train", "--out", missing, flag, huge)
+    assert "boards" in failed(capsys, "train", "--out", missing, "--population", "4096", "--maps", "4096")
+    for flag, number in (("--maps", huge), ("--rounds", huge), ("--seed", str(2**70)), ("--first", str(2**70))):
+        assert f"(here {number})" in failed(capsys, "league", mine, *SMALL[:2], flag, number)
+    assert f"(here {2**70})" in failed(capsys, "watch", "--map", str(2**70))
+    assert "Nobody has this name" in failed(capsys, "watch", "--red", "x" * 5_000)
+    same = str(tmp_path / "same")
+    assert "into one file" in failed(capsys, "watch", "--save", same, "--gif", same)
     assert not Path(missing).exists()
     checkpoint = tmp_path / "cut" / "training.json"
     checkpoint.parent.mkdir()

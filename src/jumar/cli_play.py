@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jumar.play.breed.training import Row, Settings
 
 DONE = 0
-GENERATIONS = 120
+LONG = 120  # generations
 SHOWN, KEPT = 12, 16  # generations on a page and in a league; champions in a file
 CHECKPOINT, CHAMPIONS = "training.json", "champions.json"
 Size = Literal["20x13", "14x9"]
@@ -56,7 +56,7 @@ def train(
     *,
     out: Path = Path("training"),
     kind: Literal["strategy", "neat", "hyperneat"] = "strategy",
-    generations: int = GENERATIONS,
+    generations: int = LONG,
     population: int = 64,
     maps: int = 8,
     size: Size = "20x13",
@@ -89,8 +89,9 @@ def train(
         Players do not see their mates; to measure what that is worth.
     """
     with island():
+        from jumar.play import files, limits
         from jumar.play.breed import champions
-        from jumar.play.breed.training import Settings, Training
+        from jumar.play.breed.training import GENERATIONS, Settings, Training
 
         settings = Settings(kind=kind, seed=seed, population=population, maps=maps, rounds=rounds, size=_cells(size),
                             blind=blind)  # fmt: skip
@@ -98,21 +99,26 @@ def train(
             raise GameError(
                 "A training has one generation or more", example=generations, remedy="Say --generations 120."
             )
+        limits.within("generations", generations, 1, GENERATIONS)
         path = out / CHECKPOINT
-        training = Training.load(path) if path.exists() else Training(settings)
-        if training.settings != settings:
-            raise GameError(f"Another training lies in {out}", example=_differing(training.settings, settings),
-                            remedy="Name another folder with --out, or give the flags that it began with.")  # fmt: skip
-        while training.generation < generations:
-            row = training.advance()
-            screen.print(_line(row), markup=False, soft_wrap=True)
-            training.save(path)
-        chosen = training.chosen()
-        archive = [one for one in training.archive if one is not chosen]
-        step = -(-len(archive) // (KEPT - 1)) or 1
-        # Those after the chosen one were found weaker, and the last of the file is the one to play against.
-        kept = [one for one in archive[::step] if one.generation < chosen.generation]
-        champions.save([*kept, chosen], out / CHAMPIONS, _command(settings, generations))
+        with files.held(out, "training"):
+            training = Training.load(path) if path.exists() else Training(settings)
+            if training.settings != settings:
+                raise GameError(
+                    f"Another training lies in {out}",
+                    example=_differing(training.settings, settings),
+                    remedy="Name another folder with --out, or give the flags that it began with.",
+                )
+            while training.generation < generations:
+                row = training.advance()
+                screen.print(_line(row), markup=False, soft_wrap=True)
+                training.save(path)
+            chosen = training.chosen()
+            archive = [one for one in training.archive if one is not chosen]
+            step = -(-len(archive) // (KEPT - 1)) or 1
+            # Those after the chosen one were found weaker, and the last of the file is the one to play against.
+            kept = [one for one in archive[::step] if one.generation < chosen.generation]
+            champions.save([*kept, chosen], out / CHAMPIONS, _command(settings, generations))
         screen.print(f"The strongest is of generation {chosen.generation}: {out / CHAMPIONS}", markup=False)
     return DONE
 
@@ -184,6 +190,10 @@ def watch(
     with island():
         from jumar.play import replay, roster, terminal
 
+        written = [path for path in (html, gif, save) if path is not None]
+        if len({path.absolute() for path in written}) < len(written):
+            raise GameError("Two things cannot be written into one file", example=str(written[-1]),
+                            remedy="Name different files with --html, --gif and --save.")  # fmt: skip
         if not 0 <= delay <= 60:
             raise GameError("Boards follow each other after 0 to 60 seconds", example=delay, remedy="Say --delay 0.15.")
         if game is None:
@@ -197,7 +207,6 @@ def watch(
             found.gif(gif)
         if save is not None:
             found.save(save)
-        written = [path for path in (html, gif, save) if path is not None]
         for path in written:
             screen.print(f"Wrote {path}", markup=False)
         if not written:
@@ -288,6 +297,7 @@ def league(
                             remedy="Say --first 500000.")  # fmt: skip
         kept = roster.kept(champions)
         last = len(kept) - 1
+        generations = min(generations, len(kept))
         places = sorted({last - round(i * last / max(generations - 1, 1)) for i in range(generations)})
         entrants = roster.entrants([kept[place] for place in places])
         fields = draw(first, maps, _cells(size))

@@ -8,6 +8,7 @@ import json
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -305,7 +306,8 @@ def test_whatever_is_sent_gets_a_plain_answer(
 
 @pytest.mark.parametrize(
     ("sent", "status"),
-    [(b"nonsense\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 505), (b"GET /" + b"x" * 70_000 + b"\r\n\r\n", 414),
+    [(b"GET http://[ HTTP/1.1\r\nhost: localhost\r\n\r\n", 404),
+     (b"nonsense\r\n\r\n", 400), (b"GET / HTTP/9.9\r\n\r\n", 505), (b"GET /" + b"x" * 70_000 + b"\r\n\r\n", 414),
      (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", 431)],
 )  # fmt: skip
 def test_what_is_no_request(service: Service, sent: bytes, status: int) -> None:
@@ -335,6 +337,33 @@ def test_a_body_that_ends_early_and_a_head_alone(
     assert capsys.readouterr().err == ""
 
 
+def test_a_body_that_nobody_asked_for_is_no_request(service: Service) -> None:
+    place = urlsplit(service.address)
+    hidden = b"POST /games HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    with socket.create_connection((place.hostname, place.port), 20) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(hidden) + hidden)
+        answer = b""
+        while more := raw.recv(65_536):
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_who_is_slow_keeps_nobody_out(service: Service, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS", 3)
+    place = urlsplit(service.address)
+    slow = [socket.create_connection((place.hostname, place.port), 20) for _ in range(6)]
+    for one in slow:
+        with suppress(OSError):  # the first have ended by now
+            one.sendall(b"GET / HT")
+    assert ask("GET", "/")[0] == 200
+    with suppress(OSError):
+        while slow[0].recv(65_536):
+            pass
+    for one in slow:
+        one.close()
+
+
 def test_turns_that_are_none_through_the_server(ask: Ask) -> None:
     token = ask("POST", "/games", {})[2]["token"]
     for body in ([], {}, {"steps": STAYS[:2]}, {"steps": [[0, 0, 0, "1"]] * 3}, None, 3):
@@ -351,6 +380,10 @@ def test_a_server_that_cannot_be(service: Service) -> None:
         serve([STRANGER], port=port)
     with pytest.raises(PlayError, match="port is taken"):
         serve([STRANGER], port=99_999)
+    with pytest.raises(PlayError, match="host is not this machine"):
+        serve([STRANGER], host="ü" * 70)
+    with pytest.raises(PlayError, match="this one is empty"):
+        serve([STRANGER], host="")
     for wrong in ([], [STRANGER, STRANGER]):
         with pytest.raises(PlayError, match="each of another name"):
             serve(wrong)

@@ -67,6 +67,11 @@ def test_the_board_as_text_and_as_colours() -> None:
         ({"trees": [["#"]]}, "damaged"),
         ({"limit": "long"}, "damaged"),
         ({"more": 1}, "damaged"),
+        ({"red": "\x1b]0;mine\x07"}, "damaged"),
+        ({"blue": "\ud800"}, "damaged"),
+        ({"red": "x" * 101}, "damaged"),
+        ({"limit": 999_999, "actions": "0" * 900_000}, "damaged"),
+        ({"version": "9" * 1_000}, "is of version '9{39}, and"),
         ({"trees": ["." * 10] * 10}, "10 × 10, which is not played here"),
         ({"winner": "nobody"}, "does not end as it says"),
         ({"actions": "0" * 50}, "does not end as it says"),
@@ -81,7 +86,7 @@ def test_documents_that_are_refused(game: Replay, tmp_path: Path, change: dict[s
     assert refused.value.remedy
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"format": "jumar.play.replay"}', "{"])
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "null", '{"format": "jumar.play.replay"}', "{"])
 def test_texts_that_are_no_replays(text: str) -> None:
     with pytest.raises(PlayError, match="is no replay"):
         replay.from_json(text)

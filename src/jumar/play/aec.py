@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from pettingzoo import AECEnv
 
-from jumar.play import maps, render, rules, senses
+from jumar.play import limits, maps, render, rules, senses
 from jumar.play.errors import PlayError
 from jumar.play.maps import ACTIONS, PLAYERS, SIZES, Field
 from jumar.play.replay import ENDINGS, WINNERS, Replay, written
@@ -72,6 +72,7 @@ class raw_env(AECEnv[str, dict[str, np.ndarray], int | None]):  # noqa: N801 - P
                             remedy=f"Leave it out for {CYCLES}.")  # fmt: skip
         self.size, self.trees = (size[0], size[1]), trees
         maps.check(0, 1, self.size, trees)
+        limits.within("max_cycles", max_cycles, 1, 2 * limits.ROUNDS * STEPS)
         self.max_cycles, self.render_mode = max_cycles, render_mode
         self.possible_agents = list(AGENTS)
         self.agents = []

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jumar.play import limits
 from jumar.play.errors import PlayError
 from jumar.play.sight import sight_table, to_rows
 
@@ -61,7 +62,7 @@ def draw(seed: int, count: int, size: tuple[int, int] = SIZES[0], trees: float =
         trees: share of cells with trees outside the clear columns; 0 is an empty field.
 
     Raises:
-        PlayError: for any other size, a seed that is none, no maps, or a share outside 0 to 0.3.
+        PlayError: for any other size, a seed that is none, no maps or too many, or a share outside 0 to 0.3.
     """
     check(seed, count, size, trees)
     width, height = size
@@ -151,6 +152,7 @@ def check(seed: int, count: int, size: tuple[int, int], trees: float) -> None:
         wrong = ("count", count) if count < 1 else ("seed", seed)
         raise PlayError(f"Maps need a seed of 0 or more, below {SEEDS:,}, and a count of 1 or more", where=wrong[0],
                         example=wrong[1], remedy="Give a whole number that is not negative.")  # fmt: skip
+    limits.within("count", count, 1, limits.MAPS)
     if not 0 <= trees <= 0.3:
         raise PlayError("Trees take a share of 0 to 0.3 of the cells; more would close the field", where="trees",
                         example=trees, remedy=f"Leave it out for {TREES}.")  # fmt: skip

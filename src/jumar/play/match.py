@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jumar.play import rules, senses
+from jumar.play import limits, rules, senses
 from jumar.play.errors import PlayError
 from jumar.play.maps import ACTIONS, PLAYERS, Field
 from jumar.play.rules import BLUE, PLAYING, RED, ROUNDS, STEPS, TURN, Side, State
@@ -83,7 +83,7 @@ def play(
         keep: also return all actions.
 
     Raises:
-        PlayError: for pools that do not say how many they are, or that do not pair.
+        PlayError: for pools that do not say how many they are, or that do not pair; for no rounds, or too many.
     """
     reds, blues = pool_size(red_params, "red_params"), pool_size(blue_params, "blue_params")
     if paired and reds != blues:
@@ -95,6 +95,7 @@ def play(
     if rounds < 1:
         raise PlayError("A game lasts one round or more", where="rounds", example=rounds,
                         remedy=f"Leave it out for {ROUNDS}.")  # fmt: skip
+    limits.within("rounds", rounds, 1, limits.ROUNDS)
     begun = _begun(fields, rounds)
     return _play(
         fields, begun, red_params, blue_params, key, red=red, blue=blue, rounds=rounds, paired=paired, keep=keep

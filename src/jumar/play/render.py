@@ -7,11 +7,13 @@ needs a screen; only ``gif`` needs Pillow.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from jumar.play.errors import PlayError
+from jumar.play.files import put
 from jumar.play.maps import PLAYERS, Field
 from jumar.play.rules import BLUE, DRAW, HOME, JAILED, NOBODY, PLAYING, STEPS, TURN, State
 
@@ -118,7 +120,7 @@ def gif(images: Sequence[np.ndarray], path: str | Path, milliseconds: int = 120)
     """Write pictures as one animated GIF.
 
     Raises:
-        PlayError: if Pillow is not installed, or there are no pictures.
+        PlayError: if Pillow is not installed, there are no pictures, or the file cannot be written.
     """
     try:
         from PIL import Image
@@ -128,4 +130,6 @@ def gif(images: Sequence[np.ndarray], path: str | Path, milliseconds: int = 120)
     if not images:
         raise PlayError("There are no pictures to write", where="images", remedy="Give one or more.")
     frames = [Image.fromarray(picture) for picture in images]
-    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
+    content = BytesIO()
+    frames[0].save(content, format="GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
+    put(path, content.getvalue(), "picture")

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jumar.play import maps, render, rules
+from jumar.play import limits, maps, render, rules
 from jumar.play.errors import PlayError
-from jumar.play.files import put
+from jumar.play.files import put, take
 from jumar.play.maps import Field
 from jumar.play.match import Result
 from jumar.play.rules import State
@@ -93,6 +93,8 @@ class Replay:
         render.gif([render.image(field, state) for state in [*states[:-1:every], states[-1]]], path)
 
 
+MOST = 1 << 20  # bytes of a document
+MOST_TICKS = 2 * rules.TURN * limits.ROUNDS
 WINNERS = ("red", "blue", "draw")
 ENDINGS = ("undecided", "home", "jailed", "limit")
 
@@ -145,12 +147,7 @@ def load(path: str | Path) -> Replay:
     Raises:
         PlayError: see ``from_json``, or if there is no such file.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlayError("The replay cannot be read", where=str(path), example=error,
-                        remedy="Name a file that Replay.save wrote.") from None  # fmt: skip
-    return from_json(text, str(path))
+    return from_json(take(path, "replay", MOST).decode(errors="replace"), str(path))
 
 
 def from_json(text: str, where: str = "replay") -> Replay:
@@ -162,14 +159,14 @@ def from_json(text: str, where: str = "replay") -> Replay:
     try:
         given = json.loads(text)
         kind, version = given.pop("format"), given.pop("version")
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         kind, version, given = None, None, {}
     if kind != FORMAT:
         raise PlayError(f"This is no replay; one says that its format is {FORMAT!r}", where=where, example=text[:40],
                         remedy="Name a file that Replay.save wrote.")  # fmt: skip
     if version != VERSION:
-        raise PlayError(f"This replay is of version {version!r}, and this Jumar plays version {VERSION}", where=where,
-                        remedy=_AGAIN)  # fmt: skip
+        raise PlayError(f"This replay is of version {version!r:.40}, and this Jumar plays version {VERSION}",
+                        where=where, remedy=_AGAIN)  # fmt: skip
     replay = _checked(given, where)
     state = replay.states()[-1]
     ended = (WINNERS[int(state.winner)] if state.winner >= 0 else None, ENDINGS[int(state.ending)], int(state.tick))
@@ -198,7 +195,9 @@ def _checked(given: dict[str, Any], where: str) -> Replay:
             and {len(row) for row in replay.trees} == {size[0]}
             and replay.first in WINNERS[:2]
             and 0 < replay.flag_row < size[1] - 1
-            and 0 < replay.limit < 1_000_000
+            and 0 < replay.limit <= MOST_TICKS
+            and len(replay.actions) <= replay.limit
+            and all(map(limits.printable, (replay.red, replay.blue)))
         )
     except (TypeError, KeyError, IndexError):
         raise broken from None

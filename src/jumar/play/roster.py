@@ -6,13 +6,14 @@ line is what a person types to.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from jumar.play import replay
+from jumar.play import limits, replay
 from jumar.play.breed import champions, players
 from jumar.play.breed.champions import Champion
 from jumar.play.errors import PlayError
@@ -53,12 +54,17 @@ def named(name: str) -> Entrant:
     for bot in BOTS:
         if name == bot.name:
             return bot
-    if name != CHAMPION and not Path(name).exists():
+    if name != CHAMPION and not os.path.exists(name):
         raise PlayError("Nobody has this name", where="player", example=name,
                         remedy="Say champion, greedy, random, or a file of champions.")  # fmt: skip
     champion = kept(None if name == CHAMPION else name)[-1]
     policy, pool = champion.pool()
-    return Entrant(CHAMPION if name == CHAMPION else Path(name).stem, champion.generation, policy, pool)
+    return Entrant(CHAMPION if name == CHAMPION else _title(name), champion.generation, policy, pool)
+
+
+def _title(path: str) -> str:
+    """The name of a file, as far as it can be shown."""
+    return "".join(sign if sign.isprintable() else "?" for sign in Path(path).stem)[: limits.NAME]
 
 
 def blinded(champion: Champion) -> tuple[Entrant, Policy]:
@@ -69,6 +75,7 @@ def blinded(champion: Champion) -> tuple[Entrant, Policy]:
 
 def played(red: Entrant, blue: Entrant, seed: int, size: tuple[int, int]) -> Replay:
     """One game on one map, all of its chance from the map's seed."""
+    limits.within("map", seed, 0, limits.SEED)
     fields = draw(seed, 1, size)
     result = play(fields, red.policy, red.params, blue.policy, blue.params, jax.random.key(seed), keep=True)
     return replay.of(fields, result, (0, 0, 0), red=red.name, blue=blue.name)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
 
 from jumar.play.errors import PlayError
-from jumar.play.files import put
+from jumar.play.files import put, take
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,32 +48,43 @@ def load(path: str | os.PathLike[str], kind: type[Document], version: int, what:
     Raises:
         PlayError: there is none, or it is damaged, changed, or of another version.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise PlayError(f"The {what} cannot be read ({error.strerror})", where=str(path),
-                        remedy="Name the file that was written.") from error  # fmt: skip
-    return read(content, kind, version, what, str(path))
+    return read(take(path, what), kind, version, what, str(path))
 
 
 def read(content: bytes, kind: type[Document], version: int, what: str, where: str) -> Document:
     """One from its bytes; errors as in ``load``."""
     remedy = "Restore it, or make it anew."
     try:
-        known = msgspec.json.decode(content)
-        found = known.get("format") if isinstance(known, dict) else None
-    except (msgspec.DecodeError, RecursionError) as error:
+        found = msgspec.json.decode(content, type=_Head).format
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PlayError(f"This is no {what}, or it was cut ({error})", where=where, remedy=remedy) from error
     if found != version:
-        raise PlayError(f"The {what} has format {found!r}, and this version reads {version}", where=where,
+        raise PlayError(f"The {what} has format {found!r:.40}, and this version reads {version}", where=where,
                         remedy="Use the version that wrote it, or make it anew.")  # fmt: skip
     try:
-        document = msgspec.convert(known, kind)
-    except (msgspec.ValidationError, PlayError) as error:
+        # Straight into its type: what a hostile document holds besides takes no memory.
+        document = msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, PlayError) as error:
         raise PlayError(f"The {what} is damaged ({error})", where=where, remedy=remedy) from error
     if document.sha256 != _seal(document):
         raise PlayError(f"The {what} has been changed since it was written", where=where, remedy=remedy)
     return document
+
+
+@contextmanager
+def within(where: str) -> Iterator[None]:
+    """What is wrong with a part of a document names the document."""
+    try:
+        yield
+    except PlayError as error:
+        place = where if error.where is None else f"{where}: {error.where}"
+        raise PlayError(error.what, where=place, example=error.example, remedy=error.remedy) from error
+
+
+class _Head(msgspec.Struct):
+    """Of any document, what says how to read on."""
+
+    format: int | float | str | None = None
 
 
 def _seal(document: Sealed) -> str:

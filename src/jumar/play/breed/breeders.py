@@ -20,6 +20,7 @@ from jumar.play.breed import players
 from jumar.play.breed.players import Bred
 from jumar.play.errors import PlayError
 from jumar.play.evolve import checkpoints
+from jumar.play.evolve.genome import Shape
 from jumar.play.evolve.neat import Neat, Settings
 from jumar.play.evolve.variation import Rates
 
@@ -29,9 +30,9 @@ KINDS = ("strategy", "neat", "hyperneat")
 class Told(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy in a document: what it was told is all that it needs to be again what it was."""
 
-    population: int
-    seed: int
-    fitness: list[list[float]]
+    population: checkpoints.Count
+    seed: checkpoints.Count
+    fitness: list[list[checkpoints.Weight]]
     last: float
 
 
@@ -110,8 +111,12 @@ class Strategy:
             if len(fitness) != 1 + told.population:
                 raise PlayError("The checkpoint is damaged: fitness for another population", where="fitness",
                                 example=len(fitness), remedy="Restore it, or begin anew.")  # fmt: skip
-            strategy.ask()
-            strategy.tell(np.array(fitness))
+            try:
+                strategy.ask()
+                strategy.tell(np.array(fitness))
+            except Exception as error:  # the package has many of them for numbers that no game gives
+                raise PlayError("The checkpoint is damaged: no strategy can be told this", where="fitness",
+                                example=error, remedy="Restore it, or begin anew.") from error  # fmt: skip
         if not np.isclose(strategy._sum(), told.last, rtol=1e-9, atol=1e-9):
             raise PlayError("The checkpoint does not lead to where it was with this version of the package cma",
                             remedy="Install the version that it was written with, or begin anew.")  # fmt: skip
@@ -130,11 +135,10 @@ class Grown:
     @classmethod
     def new(cls, kind: str, population: int = 100, seed: int = 0) -> Grown:
         """From the least genomes."""
-        painting = kind == "hyperneat"
+        painting, shape = kind == "hyperneat", _shape(kind)
         # Small steps from little: games are a noisy judge, and what works must not be lost at once.
         small = Rates(weight=0.4, replaced=0.03, power=0.25, spread=0.4)
         rates = replace(small, add_node=0.05, add_link=0.1, activation=0.05) if painting else small
-        shape = players.painter_shape() if painting else players.neat_shape()
         return cls(kind, Neat(shape, Settings(population, max(min(8, population // 4), 1), rates=rates), seed))
 
     def ask(self) -> list[Bred]:
@@ -174,4 +178,11 @@ def read(kind: str, written: Written) -> Breeder:
     """
     if isinstance(written, Told):
         return Strategy.read(written)
+    if written.shape != _shape(kind):
+        raise PlayError("The checkpoint is of networks of another shape than this version breeds", where="shape",
+                        example=written.shape, remedy="Use the version that wrote it, or begin anew.")  # fmt: skip
     return Grown(kind, checkpoints.evolution(written))
+
+
+def _shape(kind: str) -> Shape:
+    return players.painter_shape() if kind == "hyperneat" else players.neat_shape()

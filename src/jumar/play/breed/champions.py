@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -53,10 +54,10 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A champion in a document: weights or a genome."""
 
     kind: str
-    generation: int
-    seed: int
+    generation: checkpoints.Count
+    seed: checkpoints.Count
     blind: bool = False
-    weights: list[float] | None = None
+    weights: list[checkpoints.Weight] | None = None
     genome: checkpoints.Written | None = None
 
     @classmethod
@@ -125,7 +126,13 @@ def load(path: str | os.PathLike[str]) -> list[Champion]:
 def _champions(document: Kept, where: str) -> list[Champion]:
     if not document.champions:
         raise PlayError("There is no champion in this file", where=where, remedy="Train one: jumar play train.")
-    return [one.champion() for one in document.champions]
+    kinds = {(one.kind, one.seed, one.blind) for one in document.champions}
+    times = [one.generation for one in document.champions]
+    if len(kinds) > 1 or any(a >= b for a, b in pairwise(times)):
+        raise PlayError("Champions of a file are of one training, each of a later generation than the one before",
+                        where=where, example=times, remedy="Restore it, or train anew: jumar play train.")  # fmt: skip
+    with sealed.within(where):
+        return [one.champion() for one in document.champions]
 
 
 @cache

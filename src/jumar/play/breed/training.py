@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from jumar.play import sealed
+from jumar.play import limits, sealed
 from jumar.play.bots import GREEDY, RANDOM
 from jumar.play.breed import breeders, players
 from jumar.play.breed.champions import Champion, Written
@@ -43,6 +44,7 @@ CHANGE, UNSURE = 0.05, 0.5  # of its share of random steps; at first
 HELD_OUT = 1_000_000  # seeds of maps below are for judging, those from here on for training
 _PER_SEED, _SEEDS = 100_000, 42_000
 LAST, FRESH = 12, 6  # champions among which the strongest is chosen, and how often they meet to choose it
+GENERATIONS = _PER_SEED - FRESH  # at most: each has maps of its own
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self.seed, self.maps, self.size, TREES)
-        if self.seed >= _SEEDS:
-            raise PlayError("A training with this seed would have no seeds of maps of its own", where="seed",
-                            example=self.seed, remedy=f"Give one below {_SEEDS:,}.")  # fmt: skip
-        for name, least in (("population", 4), ("tests", 1), ("rounds", 1)):
-            if getattr(self, name) < least:
-                raise PlayError(f"A training takes {least} or more", where=name, example=getattr(self, name),
-                                remedy="Leave it out for what is known to work.")  # fmt: skip
+        # From some seed on a training would have no seeds of maps of its own.
+        least = {"population": 4, "tests": 1, "rounds": 1, "seed": 0}
+        most = (limits.POPULATION, limits.POPULATION, limits.ROUNDS, _SEEDS - 1)
+        for (name, low), high in zip(least.items(), most, strict=True):
+            if not low <= getattr(self, name) <= high:
+                raise PlayError(f"A training takes {low} or more, and at most {high}", example=getattr(self, name),
+                                where=name, remedy="Leave it out for what is known to work.")  # fmt: skip
+        if (boards := self.population * self.maps * self.tests) > limits.BOARDS:
+            raise PlayError(f"A generation plays on at most {limits.BOARDS:,} boards: population × maps × tests",
+                            where="population, maps, tests", example=boards,
+                            remedy="Ask for fewer players, or fewer maps.")  # fmt: skip
         if self.kind not in breeders.KINDS:
             raise PlayError("There is no such way to breed players", where="kind", example=self.kind,
                             remedy=f"Choose from {', '.join(breeders.KINDS)}.")  # fmt: skip
@@ -140,7 +146,12 @@ class Training:
         self._size = settings.population
 
     def advance(self) -> Row:
-        """Let a generation play, and breed the next one."""
+        """Let a generation play, and breed the next one.
+
+        Raises:
+            PlayError: it was the last for which there are maps.
+        """
+        limits.within("generation", self.generation + 1, 1, GENERATIONS)
         bred = self.breeder.ask()
         self._size = len(bred)
         policy, pool = players.assembled(bred, self.settings.blind)
@@ -253,11 +264,34 @@ class Training:
         """
         document = sealed.load(path, Document, FORMAT, "training")
         written = document.strategy or document.grown
-        if written is None or not 0 <= document.lesson < len(LESSONS):
-            raise PlayError("The training is damaged", where=str(path), remedy="Restore it, or begin anew.")
+        if written is None or not _sound(document):
+            raise PlayError("The training is damaged: its parts are not of one training", where=str(path),
+                            remedy="Restore it, or begin anew.")  # fmt: skip
         training = cls.__new__(cls)
-        training.settings, training.breeder = document.settings, breeders.read(document.settings.kind, written)
-        training._size = document.settings.population
+        training.settings, training._size = document.settings, document.settings.population
         training.generation, training.lesson, training.unsure = document.generation, document.lesson, document.unsure
-        training.archive, training.rows = [one.champion() for one in document.archive], list(document.rows)
+        with sealed.within(str(path)):
+            training.breeder = breeders.read(document.settings.kind, written)
+            training.archive, training.rows = [one.champion() for one in document.archive], list(document.rows)
         return training
+
+
+def _sound(document: Document) -> bool:
+    """Whether all parts are of one training, so that it can go on."""
+    settings, time = document.settings, document.generation
+    times = [one.generation for one in document.archive]
+    told, grown = document.strategy, document.grown
+    return (
+        0 <= time == len(document.rows) <= GENERATIONS
+        and 0 <= document.lesson < len(LESSONS)
+        and 0 <= document.unsure <= 1
+        and all(a < b for a, b in pairwise([*times, time]))
+        and {(one.kind, one.seed, one.blind) for one in document.archive}
+        <= {(settings.kind, settings.seed, settings.blind)}
+        and (told is not None) == (grown is None) == (settings.kind == "strategy")
+        and (
+            told is None
+            or (told.population, told.seed, len(told.fitness)) == (settings.population, settings.seed, time)
+        )
+        and (grown is None or (grown.settings.population, grown.generation) == (settings.population, time))
+    )

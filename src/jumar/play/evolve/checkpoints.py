@@ -7,7 +7,8 @@ of another version or of another shape is refused.
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -21,16 +22,20 @@ from jumar.play.evolve.species import Species
 FORMAT = 1
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Weight = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]  # far beyond what is bred, and no sum of them overflows
+
+
 class Written(msgspec.Struct, frozen=True, kw_only=True):
     """A genome in a document; see ``Genome``."""
 
-    nodes: list[int]
-    bias: list[float]
-    activation: list[int]
-    number: list[int]
-    source: list[int]
-    target: list[int]
-    weight: list[float]
+    nodes: list[Count]
+    bias: list[Weight]
+    activation: list[Count]
+    number: list[Count]
+    source: list[Count]
+    target: list[Count]
+    weight: list[Weight]
     enabled: list[bool]
 
     @classmethod
@@ -51,8 +56,7 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
             and bool((np.diff(nodes) > 0).all())
             and all(a < b for a, b in zip(self.number, self.number[1:], strict=False))
             and np.isin(self.source + self.target, nodes).all()
-            and all(0 <= one < len(ACTIVATIONS) for one in self.activation)
-            and np.isfinite(self.weight + self.bias).all()
+            and all(one < len(ACTIVATIONS) for one in self.activation)
         )
         if not whole:
             raise PlayError("A genome's lists do not fit together", where="genomes", remedy="Restore the checkpoint.")
@@ -64,10 +68,10 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 class _Kin(msgspec.Struct, frozen=True, kw_only=True):
     """A species; -∞ is null."""
 
-    key: int
+    key: Count
     model: Written
     best: float | None
-    improved: int
+    improved: Count
 
 
 class Checkpoint(sealed.Sealed, frozen=True, kw_only=True):
@@ -75,14 +79,14 @@ class Checkpoint(sealed.Sealed, frozen=True, kw_only=True):
 
     shape: Shape
     settings: Settings
-    generation: int
+    generation: Count
     genomes: list[Written]
-    next_node: int
-    links: list[tuple[int, int, int]]
-    splits: list[tuple[int, int, int]]
+    next_node: Count
+    links: list[tuple[Count, Count, Count]]
+    splits: list[tuple[Count, Count, Count]]
     species: list[_Kin]
     threshold: float
-    next_species: int
+    next_species: Count
     best: Written | None
     best_fitness: float | None
     chance: dict[str, Any]
@@ -130,12 +134,14 @@ def load(path: str | os.PathLike[str]) -> Neat:
 
 
 def evolution(document: Checkpoint) -> Neat:
-    """The evolution of a document, where it stood."""
+    """The evolution of a document, where it stood.
+
+    Raises:
+        PlayError: its parts do not fit together.
+    """
     made = Neat.__new__(Neat)
     made.shape, made.settings = document.shape, document.settings
-    numbers = {name: int(number) for name, number in document.chance["state"].items()}
-    made.rng = np.random.default_rng()
-    made.rng.bit_generator.state = document.chance | {"state": numbers}
+    made.rng = _chance(document.chance)
     book = Innovations(
         document.next_node,
         {(one, two): number for one, two, number in document.links},
@@ -154,7 +160,46 @@ def evolution(document: Checkpoint) -> Neat:
         None if document.best is None else document.best.genome(),
         low if document.best_fitness is None else document.best_fitness,
     )
+    if not _fits(made):
+        raise PlayError("The checkpoint's genomes do not fit its shape, its settings or its book of innovations",
+                        where="genomes", remedy="Restore the checkpoint.")  # fmt: skip
     return made
+
+
+def _chance(told: dict[str, Any]) -> np.random.Generator:
+    rng = np.random.default_rng()
+    try:
+        rng.bit_generator.state = told | {"state": {name: int(number) for name, number in told["state"].items()}}
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise PlayError("The checkpoint's chance is of no generator", where="chance", example=error,
+                        remedy="Restore the checkpoint.") from error  # fmt: skip
+    return rng
+
+
+def _fits(made: Neat) -> bool:
+    """Whether this evolution could have come about, so that it can go on."""
+    state, shape, book = made.state, made.shape, made.state.book
+    genomes = [*state.genomes, *(one.model for one in state.species), *([] if state.best is None else [state.best])]
+
+    def one(genome: Genome) -> bool:
+        # Keys ascend: those of inputs and outputs are all there if the last of them is in its place.
+        return (
+            shape.fixed <= len(genome.nodes) <= shape.most_nodes
+            and genome.nodes[shape.fixed - 1] == shape.fixed - 1
+            and genome.nodes[-1] < book.next_node
+            and all(book.links.get(ends) == number for ends, number in _links(genome))
+        )
+
+    return (
+        len(state.genomes) == made.settings.population
+        and sorted(book.links.values()) == list(range(len(book.links)))
+        and all(map(one, genomes))
+    )
+
+
+def _links(genome: Genome) -> Iterator[tuple[tuple[int, int], int]]:
+    ends = zip(genome.source.tolist(), genome.target.tolist(), strict=True)
+    return zip(ends, genome.number.tolist(), strict=True)
 
 
 def _finite(number: float) -> float | None:

@@ -52,6 +52,11 @@ class Settings:
             raise PlayError("A population holds two genomes or more, and no fewer than species; a share survives",
                             where="population, species, survival", example=told,
                             remedy="Leave them at 150, 8 and 0.2.")  # fmt: skip
+        if not (0 <= self.crossover <= 1 and 0 <= self.outside <= 1 and self.champions > 0):
+            raise PlayError("Shares lie from 0 to 1, and a best one of 1 member or more goes on",
+                            where="crossover, outside, champions",
+                            example=(self.crossover, self.outside, self.champions),
+                            remedy="Leave them at 0.75, 0.001 and 5.")  # fmt: skip
 
 
 @dataclass

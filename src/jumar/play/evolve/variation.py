@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from jumar.play.errors import PlayError
 from jumar.play.evolve.genome import ACTIVATIONS, Floats, Genome, Innovations, Ints, Shape
 
+_MOST = 1_000
 _TRIES = 20  # to find a link that is not there yet
 
 
@@ -26,6 +28,9 @@ class Rates:
         toggle: that a link is switched on or off.
         activation: that a hidden node computes something else.
         disabled: that a child has a link disabled which one parent has disabled.
+
+    Raises:
+        PlayError: a number outside its range.
     """
 
     weight: float = 0.8
@@ -38,6 +43,13 @@ class Rates:
     toggle: float = 0.01
     activation: float = 0.0
     disabled: float = 0.75
+
+    def __post_init__(self) -> None:
+        shares = (self.weight, self.replaced, self.add_node, self.add_link, self.toggle, self.activation, self.disabled)
+        sizes = (self.power, self.spread, self.most)
+        if not (all(0 <= one <= 1 for one in shares) and all(0 <= one <= _MOST for one in sizes)):
+            raise PlayError(f"Rates are probabilities from 0 to 1, and sizes from 0 to {_MOST:,}", where="Rates",
+                            example=(*shares, *sizes), remedy="Leave them as they are.")  # fmt: skip
 
 
 def mutated(genome: Genome, shape: Shape, rates: Rates, book: Innovations, rng: np.random.Generator) -> Genome:

@@ -16,9 +16,17 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from jumar.play.errors import PlayError
-from jumar.play.files import put
+from jumar.play.files import put, take
 
 Told = TypeVar("Told")
+MOST = 16 << 20  # bytes of a document
+
+
+class _Head(msgspec.Struct):
+    """Of any document, what says how to read on."""
+
+    format: int | float | str | None = None
+    version: int | float | str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,7 @@ class Kind(Generic[Told]):
         Raises:
             PlayError: see ``read``, or if there is no such file.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlayError(f"The {self.what} cannot be read", where=str(path), example=error,
-                            remedy="Name a file that its save wrote.") from None  # fmt: skip
-        return self.read(text, str(path))
+        return self.read(take(path, self.what, MOST).decode(errors="replace"), str(path))
 
     def read(self, text: str, where: str) -> Told:
         """What a text says.
@@ -75,20 +78,20 @@ class Kind(Generic[Told]):
             PlayError: if it is no such document, of another version, or damaged.
         """
         try:
-            given = msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            given = None
-        if not isinstance(given, dict) or given.get("format") != self.format:
+            head = msgspec.json.decode(text, type=_Head)
+        except (msgspec.DecodeError, RecursionError):
+            head = _Head()
+        if head.format != self.format:
             raise PlayError(f"This is no {self.what}; one says that its format is {self.format!r}", where=where,
                             example=text[:40], remedy=f"Name a file with a {self.what}.")  # fmt: skip
-        if given.get("version") != self.version:
+        if head.version != self.version:
             raise PlayError(
-                f"This {self.what} is of version {given.get('version')!r}, and this Jumar reads version {self.version}",
+                f"This {self.what} is of version {head.version!r:.40}, and this Jumar reads version {self.version}",
                 where=where, remedy="Measure again, or read it with the Jumar that wrote it.",
             )  # fmt: skip
         try:
-            record = msgspec.convert(given, self.record)
-        except msgspec.ValidationError as error:
+            record = msgspec.json.decode(text, type=self.record)
+        except (msgspec.DecodeError, RecursionError) as error:
             raise self._damaged(where, error) from None
         if not self.sound(record):
             raise self._damaged(where, None)

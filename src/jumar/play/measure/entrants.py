@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jumar.play import limits
 from jumar.play.bots import GREEDY, RANDOM
 from jumar.play.errors import PlayError
 from jumar.play.maps import Field
@@ -48,8 +49,9 @@ def games(entrants: Sequence[Entrant], fields: Field, seed: int, *, rounds: int 
     """[entrants, entrants, maps] what the first makes of the second, moving first: 1 for a win, ½ for a draw.
 
     Raises:
-        PlayError: two of one name, or an entrant that is not a pool of one.
+        PlayError: two of one name, an entrant that is not a pool of one, or a seed that is none.
     """
+    limits.within("seed", seed, 0, limits.SEED)
     names = [entrant.name for entrant in entrants]
     if len(set(names)) < len(names):
         raise PlayError("Two entrants have one name", where="entrants", example=sorted(names),

@@ -13,6 +13,7 @@ import socketserver
 import sys
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,7 @@ from jumar.play.web.parts import assembled
 HOST, PORT = "127.0.0.1", 8020
 MOST_BYTES = 64 * 1024
 LINGER = 1.0  # seconds
+CONNECTIONS = 64  # at once; each takes a thread
 _ROUTES = (
     ("GET", re.compile(r"/"), "page"),
     ("POST", re.compile(r"/games"), "begin"),
@@ -80,7 +82,7 @@ class Service:
         address: where it listens.
 
     Raises:
-        PlayError: no opponents, two of one name, or the port is taken.
+        PlayError: no opponents, two of one name, no host, or the port is taken.
     """
 
     def __init__(self, opponents: Sequence[Opponent], *, host: str = HOST, port: int = PORT,
@@ -89,12 +91,15 @@ class Service:
         if not names or len(set(names)) < len(names):
             raise PlayError("A person needs opponents to choose from, each of another name", where="opponents",
                             example=names, remedy="Give one opponent or more.")  # fmt: skip
+        if not host:
+            raise PlayError("A page is served at an address, and this one is empty", where="host", example=host,
+                            remedy=f"Leave it out for {HOST}.")  # fmt: skip
         self._opponents, self._sizes = opponents, sizes
         desk = Desk(opponents, sizes, kept)
         page = assembled("play.html", ("board.js", "play.js"), desk.offers(), title="Capture the flag", connects=True)
         try:
             self._listener = _Listener(host, port, desk, page)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError, UnicodeError) as error:
             raise PlayError("The page cannot be served here: the port is taken, or the host is not this machine’s",
                             where=f"{host}:{port}", example=error,
                             remedy="Name another port; 0 takes any that is free.") from error  # fmt: skip
@@ -134,11 +139,31 @@ class Service:
 
 
 class _Listener(ThreadingHTTPServer):
+    request_queue_size = CONNECTIONS
+
     def __init__(self, host: str, port: int, desk: Desk, page: str) -> None:
         self.desk, self.page = desk, page
         self.hosts = {"127.0.0.1", "localhost", "::1", host.lower()}
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._open: OrderedDict[socket.socket, None] = OrderedDict()
+        self._counting = threading.Lock()
         super().__init__((host, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """For a connection too many the oldest one ends: who is slow, or says nothing, keeps nobody out."""
+        with self._counting:
+            self._open[request] = None
+            if len(self._open) > CONNECTIONS:
+                oldest, _ = self._open.popitem(last=False)
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Count it no longer."""
+        with self._counting:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
 
     def server_bind(self) -> None:
         # The parent would look up the name of the host, which may take long without a network.
@@ -167,6 +192,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         more = {}
+        # A body that nobody asked for is not read, so it must not be taken for the next request.
+        if self.command != "POST" and any(name in self.headers for name in ("content-length", "transfer-encoding")):
+            self.close_connection = True
         try:
             self._same_origin()
             name, given = self._route()
@@ -193,7 +221,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise RefusedError(403, "Another page asked, which may not", "Play on the page that is served here.")
 
     def _route(self) -> tuple[str, tuple[Any, ...]]:
-        path = urlsplit(self.path).path
+        try:
+            path = urlsplit(self.path).path
+        except ValueError:
+            raise RefusedError(404, "This is no address", "Open / to play.") from None
         found = [(method, name, match) for method, form, name in _ROUTES if (match := form.fullmatch(path))]
         for method, name, match in found:
             if method == self.command:
