@@ -99,7 +99,7 @@ def test_actions_are_drawn_by_the_softmax_of_the_legal() -> None:
 
 
 def _either(params: Any, sensed: Any, mask: Any, key: Any) -> jax.Array:
-    return params * GREEDY.decide(None, sensed, mask, key)
+    return params * GREEDY.decide(0.0, sensed, mask, key)
 
 
 def test_greedy_is_worth_beating() -> None:
