@@ -54,6 +54,9 @@ FLOORS = ("cli", "cli_gate", "cli_join", "cli_loop", "cli_plan", "cli_play", "cl
           "cli_worlds", "cli_flags", "cli_json", "board", "loop", "improvement", "attempt", "fitting", "report",
           "serve", "release", "evaluate", "policy", "learn", "features", "logs", "files", "interrupts", "records",
           "version", "lazy", "errors")  # fmt: skip
+# What the rooms of the game stand on.
+GAME = {"aec", "bots", "errors", "files", "limits", "maps", "match", "render", "replay", "rules", "sealed", "senses",
+        "sight", "ways"}  # fmt: skip
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 
@@ -331,6 +334,22 @@ def test_imports_point_downwards() -> None:
                 assert floor in ("cli", "cli_worlds"), f"{file.name} imports worlds"
             else:
                 assert FLOORS.index(other) > FLOORS.index(floor), f"{file.name} imports {other}, which is above it"
+
+
+def test_the_rooms_of_the_game_know_only_those_below() -> None:
+    """Whoever evolves knows no game; whoever measures knows no way of breeding, and nobody below knows pages."""
+    below = {"evolve": {"errors", "sealed"}, "measure": GAME, "breed": {*GAME, "evolve"},
+             "web": {*GAME, "evolve", "measure", "breed", "roster"}}  # fmt: skip
+    source = ROOT / "src/jumar/play"
+    for room, known in below.items():
+        for file in (source / room).glob("*.py"):
+            names = re.findall(r"from jumar\.play(?:\.(\w+))?(?:\.\w+)* import (.+)", file.read_text())
+            met = {found for outer, inner in names for found in ([outer] if outer else re.findall(r"\w+", inner))}
+            assert met - {room} <= known, f"{room}/{file.name} imports {met - known - {room}}"
+    for file in source.glob("*.py"):
+        if file.name != "roster.py":
+            rooms = set(re.findall(r"jumar\.play\.(evolve|measure|breed|web)", file.read_text()))
+            assert not rooms, f"{file.name} imports {rooms}"
 
 
 def imported(file: Path) -> set[str]:

@@ -92,13 +92,10 @@ def train(
         from jumar.play import files, limits
         from jumar.play.breed import champions
         from jumar.play.breed.training import GENERATIONS, Settings, Training
+        from jumar.play.measure.documents import evenly
 
         settings = Settings(kind=kind, seed=seed, population=population, maps=maps, rounds=rounds, size=_cells(size),
                             blind=blind)  # fmt: skip
-        if generations < 1:
-            raise GameError(
-                "A training has one generation or more", example=generations, remedy="Say --generations 120."
-            )
         limits.within("generations", generations, 1, GENERATIONS)
         path = out / CHECKPOINT
         with files.held(out, "training"):
@@ -114,11 +111,10 @@ def train(
                 screen.print(_line(row), markup=False, soft_wrap=True)
                 training.save(path)
             chosen = training.chosen()
-            archive = [one for one in training.archive if one is not chosen]
-            step = -(-len(archive) // (KEPT - 1)) or 1
             # Those after the chosen one were found weaker, and the last of the file is the one to play against.
-            kept = [one for one in archive[::step] if one.generation < chosen.generation]
-            champions.save([*kept, chosen], out / CHAMPIONS, _command(settings, generations))
+            path_to = training.archive[: training.archive.index(chosen) + 1]
+            kept = [path_to[place] for place in evenly(len(path_to), KEPT)]
+            champions.save(kept, out / CHAMPIONS, _command(settings, generations))
         screen.print(f"The strongest is of generation {chosen.generation}: {out / CHAMPIONS}", markup=False)
     return DONE
 
@@ -194,6 +190,9 @@ def watch(
         if len({path.absolute() for path in written}) < len(written):
             raise GameError("Two things cannot be written into one file", example=str(written[-1]),
                             remedy="Name different files with --html, --gif and --save.")  # fmt: skip
+        if html is None and (champions is not None or league is not None):
+            raise GameError("--champions and --league are shown on a page, and none is written",
+                            remedy="Say --html page.html.")  # fmt: skip
         if not 0 <= delay <= 60:
             raise GameError("Boards follow each other after 0 to 60 seconds", example=delay, remedy="Say --delay 0.15.")
         if game is None:
@@ -227,14 +226,14 @@ def _cells(size: Size) -> tuple[int, int]:
 def _page(path: Path, game: Any, own: Any, blue: str, seed: int, size: tuple[int, int], league: Path | None) -> None:
     from jumar.play import files, roster
     from jumar.play.measure import league as leagues
+    from jumar.play.measure.documents import evenly
     from jumar.play.web import portraits, watched
     from jumar.play.web import watch as page
 
     table = None if league is None else leagues.load(league)
     shown = watched.Watched([("this game", game)])
     if own is not None:
-        chosen = own[:: -(-len(own) // SHOWN)]
-        chosen = chosen if chosen[-1] is own[-1] else [*chosen, own[-1]]
+        chosen = [own[place] for place in evenly(len(own), SHOWN)]
         opponent = roster.named(blue)
         games = [(champion.generation, roster.played(one, opponent, seed, size))
                  for champion, one in zip(chosen, roster.entrants(chosen), strict=True)]  # fmt: skip
@@ -289,6 +288,7 @@ def league(
         from jumar.play.maps import draw
         from jumar.play.measure import behaviour as behaviours
         from jumar.play.measure import league as leagues
+        from jumar.play.measure.documents import evenly
 
         if generations < 1:
             raise GameError("A league has one champion or more", example=generations, remedy="Say --generations 12.")
@@ -296,9 +296,7 @@ def league(
             raise GameError(f"Maps from {HELD_OUT:,} on are for training, and players may know them", example=first,
                             remedy="Say --first 500000.")  # fmt: skip
         kept = roster.kept(champions)
-        last = len(kept) - 1
-        generations = min(generations, len(kept))
-        places = sorted({last - round(i * last / max(generations - 1, 1)) for i in range(generations)})
+        places = evenly(len(kept), generations)
         entrants = roster.entrants([kept[place] for place in places])
         fields = draw(first, maps, _cells(size))
         found = leagues.measure(entrants, fields, seed, rounds=rounds)
@@ -331,13 +329,15 @@ def serve(champions: Path | None = None, *, port: int = 8020, host: str = "127.0
     """
     with island():
         from jumar.play import roster
+        from jumar.play.measure.entrants import BOTS
         from jumar.play.web import server
         from jumar.play.web.commands import Opponent
 
         kept = roster.kept(champions)
         young = kept[len(kept) // 4 : -1][:1]
-        known = [*roster.entrants([kept[-1], *young]), roster.named("greedy"), roster.named("random")]
-        names = ["champion", *(f"its ancestor of generation {one.generation}" for one in young), "greedy", "random"]
+        known = [*roster.entrants([kept[-1], *young]), *reversed(BOTS)]
+        names = ["champion", *(f"its ancestor of generation {one.generation}" for one in young)]
+        names += [bot.name for bot in reversed(BOTS)]
         opponents = [Opponent(name, one.policy, one.params) for name, one in zip(names, known, strict=True)]
         server.serve(opponents, host=host, port=port, ready=lambda told: screen.print(told, markup=False))
     return DONE

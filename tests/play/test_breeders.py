@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jumar.play import RANDOM, both_sides, draw
+from jumar.play import RANDOM, draw, play
 from jumar.play.breed import players
 from jumar.play.breed.breeders import KINDS, Grown, breeder
 from jumar.play.evolve.networks import stacked, steps_for
@@ -22,8 +22,8 @@ def test_every_kind_plays(kind: str) -> None:
     bred = breeder(kind, POPULATION, 0)
     policy, pool = players.assembled(bred.ask())
     assert pool_size(pool, "pool") == POPULATION + (kind == "strategy")
-    won = both_sides(FIELDS, policy, pool, RANDOM, jnp.zeros(1), jax.random.key(0), rounds=2)
-    assert won.shape == (2, pool_size(pool, "pool"), 1, 2)
+    result = play(FIELDS, policy, pool, RANDOM, jnp.zeros(1), jax.random.key(0), rounds=2)
+    assert result.winner.shape == (pool_size(pool, "pool"), 1, 2)
     bred.tell(np.arange(float(pool_size(pool, "pool"))))
     assert len(bred.ask()) == pool_size(pool, "pool")
     assert players.assembled(bred.ask()[:1])[0] is policy

@@ -100,9 +100,9 @@ def _told(fields: maps.Field) -> np.ndarray:
     ("given", "told"),
     [
         ({"size": (13, 20)}, r"a map is 20 × 13 or 14 × 9 \(size, for example \(13, 20\)\)"),
-        ({"seed": -1}, "seed of 0 or more"),
-        ({"seed": 2**32}, "below 4,294,967,296"),
-        ({"count": 0}, "count of 1 or more"),
+        ({"seed": -1}, "seed, for example"),
+        ({"seed": 2**32}, "at most 4,294,967,295"),
+        ({"count": 0}, "count, for example"),
         ({"trees": 0.5}, "would close the field"),
     ],
 )

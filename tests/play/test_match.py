@@ -121,7 +121,7 @@ def test_greedy_is_worth_beating() -> None:
     [
         ({"red_params": jnp.zeros(())}, "one leading axis"),
         ({"paired": True}, "two pools of one size, and these have 2 and 1"),
-        ({"rounds": 0}, "one round or more"),
+        ({"rounds": 0}, "1 or more"),
         ({"fields": maps.one(draw(0, 1, SMALL), 0)}, "a stack of maps"),
     ],
 )

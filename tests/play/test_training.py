@@ -43,6 +43,8 @@ def test_a_checkpoint_goes_on_as_if_nothing_had_been(trained: tuple[Training, Pa
     for _ in range(3):
         again.advance()
     assert again.rows == training.rows
+    assert again.chosen().generation == training.chosen().generation
+    assert Training.load(path).breeder.size == training.breeder.size == 9, "its mean and eight others"
     for one, two in zip(again.archive, training.archive, strict=True):
         assert (one.generation, one.bred.kind) == (two.generation, "strategy")
         assert np.array_equal(np.asarray(one.bred.body), np.asarray(two.bred.body))
@@ -119,10 +121,10 @@ def test_a_strategy_that_is_not_what_it_was_is_refused() -> None:
 def test_settings_that_are_none() -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"kind": "magic"}, "no such way"),
-        ({"population": 2}, "takes 4 or more"),
+        ({"population": 2}, "4 or more"),
         ({"size": (9, 9)}, "no map of this size"),
-        ({"seed": -1}, "seed of 0 or more"),
-        ({"seed": 42_000}, "no seeds of maps of its own"),
+        ({"seed": -1}, "seed, for example"),
+        ({"seed": 42_000}, "at most 41,999"),
     ]
     for given, said in wrong:
         with pytest.raises(PlayError, match=said):

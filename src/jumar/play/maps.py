@@ -148,10 +148,7 @@ def check(seed: int, count: int, size: tuple[int, int], trees: float) -> None:
         raise PlayError(
             f"There is no map of this size; a map is {known}", where="size", example=size, remedy=f"Give {SIZES[0]}."
         )
-    if not 0 <= seed < SEEDS or count < 1:
-        wrong = ("count", count) if count < 1 else ("seed", seed)
-        raise PlayError(f"Maps need a seed of 0 or more, below {SEEDS:,}, and a count of 1 or more", where=wrong[0],
-                        example=wrong[1], remedy="Give a whole number that is not negative.")  # fmt: skip
+    limits.within("seed", seed, 0, SEEDS - 1)
     limits.within("count", count, 1, limits.MAPS)
     if not 0 <= trees <= 0.3:
         raise PlayError("Trees take a share of 0 to 0.3 of the cells; more would close the field", where="trees",

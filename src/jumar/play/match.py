@@ -92,9 +92,6 @@ def play(
     if fields.flag.ndim != 1:
         raise PlayError("Games need a stack of maps, with an axis in front", where="fields",
                         example=fields.flag.shape, remedy="Draw them with maps.draw(seed, count).")  # fmt: skip
-    if rounds < 1:
-        raise PlayError("A game lasts one round or more", where="rounds", example=rounds,
-                        remedy=f"Leave it out for {ROUNDS}.")  # fmt: skip
     limits.within("rounds", rounds, 1, limits.ROUNDS)
     begun = _begun(fields, rounds)
     return _play(
@@ -120,8 +117,9 @@ def play_on(
         keep: also return all actions, from here.
 
     Raises:
-        PlayError: for pools that do not say how many they are, or states that are not where a round begins.
+        PlayError: for pools that do not say how many they are, no rounds, or states that are not where a round begins.
     """
+    limits.within("rounds", rounds, 1, limits.ROUNDS)
     one_each = states.tick.shape == fields.flag.shape
     if not one_each or ((states.winner == PLAYING) & (states.tick % (2 * TURN) + (states.first != RED) > 0)).any():
         raise PlayError("Games go on from states at the beginning of a round of red's, one for each map",

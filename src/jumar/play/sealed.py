@@ -64,7 +64,7 @@ def read(content: bytes, kind: type[Document], version: int, what: str, where: s
     try:
         # Straight into its type: what a hostile document holds besides takes no memory.
         document = msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, PlayError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, PlayError) as error:
         raise PlayError(f"The {what} is damaged ({error})", where=where, remedy=remedy) from error
     if document.sha256 != _seal(document):
         raise PlayError(f"The {what} has been changed since it was written", where=where, remedy=remedy)

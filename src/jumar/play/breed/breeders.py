@@ -42,6 +42,11 @@ Written = Told | checkpoints.Checkpoint
 class Breeder(Protocol):
     """One evolution of players."""
 
+    @property
+    def size(self) -> int:
+        """How many are asked for at once."""
+        ...
+
     def ask(self) -> list[Bred]:
         """Players to be tried."""
         ...
@@ -80,6 +85,11 @@ class Strategy:
         self._asked: list[np.ndarray] = []
         self._population, self._seed = population, seed
         self._told: list[list[float]] = []
+
+    @property
+    def size(self) -> int:
+        """See ``Breeder``."""
+        return 1 + self._population
 
     def ask(self) -> list[Bred]:
         """See ``Breeder``."""
@@ -140,6 +150,11 @@ class Grown:
         small = Rates(weight=0.4, replaced=0.03, power=0.25, spread=0.4)
         rates = replace(small, add_node=0.05, add_link=0.1, activation=0.05) if painting else small
         return cls(kind, Neat(shape, Settings(population, max(min(8, population // 4), 1), rates=rates), seed))
+
+    @property
+    def size(self) -> int:
+        """See ``Breeder``."""
+        return self.evolution.settings.population
 
     def ask(self) -> list[Bred]:
         """See ``Breeder``."""

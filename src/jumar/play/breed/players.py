@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jumar.play.breed import egocentric
+from jumar.play.errors import PlayError
 from jumar.play.evolve.genome import Genome, Shape
 from jumar.play.evolve.hyper import Substrate, grid
 from jumar.play.evolve.networks import Stack, answers, stacked, steps_for
@@ -45,9 +46,16 @@ class Bred:
 
 
 def assembled(bred: Sequence[Bred], blind: bool = False) -> tuple[Policy, Any]:
-    """A policy and its pool of these players, all of one kind; ``blind``: they do not see their mates."""
+    """A policy and its pool of these players; ``blind``: they do not see their mates.
+
+    Raises:
+        PlayError: nobody, or players of several kinds.
+    """
+    kinds = {one.kind for one in bred}
+    if len(kinds) != 1:
+        raise PlayError("A pool holds players of one kind, one or more", where="bred", example=sorted(kinds),
+                        remedy="Make a pool of each kind.")  # fmt: skip
     kind = bred[0].kind
-    assert all(one.kind == kind for one in bred)
     genomes = [one.body for one in bred if isinstance(one.body, Genome)]
     if kind == "strategy":
         return plain(blind), np.stack([np.asarray(one.body, np.float32) for one in bred])

@@ -65,7 +65,7 @@ class Settings:
         PlayError: a number outside its range.
     """
 
-    kind: str = "hyperneat"
+    kind: str = "strategy"
     seed: int = 0
     population: int = 64
     maps: int = 8
@@ -76,13 +76,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         check(self.seed, self.maps, self.size, TREES)
-        # From some seed on a training would have no seeds of maps of its own.
-        least = {"population": 4, "tests": 1, "rounds": 1, "seed": 0}
-        most = (limits.POPULATION, limits.POPULATION, limits.ROUNDS, _SEEDS - 1)
-        for (name, low), high in zip(least.items(), most, strict=True):
-            if not low <= getattr(self, name) <= high:
-                raise PlayError(f"A training takes {low} or more, and at most {high}", example=getattr(self, name),
-                                where=name, remedy="Leave it out for what is known to work.")  # fmt: skip
+        limits.within("population", self.population, 4, limits.POPULATION)
+        limits.within("tests", self.tests, 1, limits.POPULATION)
+        limits.within("rounds", self.rounds, 1, limits.ROUNDS)
+        limits.within("seed", self.seed, 0, _SEEDS - 1)  # of later ones no maps would be their own
         if (boards := self.population * self.maps * self.tests) > limits.BOARDS:
             raise PlayError(f"A generation plays on at most {limits.BOARDS:,} boards: population × maps × tests",
                             where="population, maps, tests", example=boards,
@@ -143,7 +140,6 @@ class Training:
         self.generation, self.lesson, self.unsure = 0, 0, UNSURE
         self.archive: list[Champion] = []
         self.rows: list[Row] = []
-        self._size = settings.population
 
     def advance(self) -> Row:
         """Let a generation play, and breed the next one.
@@ -153,7 +149,6 @@ class Training:
         """
         limits.within("generation", self.generation + 1, 1, GENERATIONS)
         bred = self.breeder.ask()
-        self._size = len(bred)
         policy, pool = players.assembled(bred, self.settings.blind)
         fitness, points = self._met(policy, pool, self.archive, self.generation)
         best = self.breeder.leader(fitness)
@@ -231,12 +226,13 @@ class Training:
         Raises:
             PlayError: no generation has played yet.
         """
-        last = self.archive[-min(LAST, self._size) :]
+        last = self.archive[-min(LAST, self.breeder.size) :]
         if not last:
             raise PlayError("Nobody has been trained yet", where="generations", example=self.generation,
                             remedy="Let a generation or more play.")  # fmt: skip
         # As many as in a generation, so that nothing compiles anew.
-        policy, pool = players.assembled([last[i % len(last)].bred for i in range(self._size)], self.settings.blind)
+        many = [last[place % len(last)].bred for place in range(self.breeder.size)]
+        policy, pool = players.assembled(many, self.settings.blind)
         met = [self._met(policy, pool, last, time)[0] for time in range(_PER_SEED - FRESH, _PER_SEED)]
         return last[int(np.mean(met, axis=0)[: len(last)].argmax())]
 
@@ -268,7 +264,7 @@ class Training:
             raise PlayError("The training is damaged: its parts are not of one training", where=str(path),
                             remedy="Restore it, or begin anew.")  # fmt: skip
         training = cls.__new__(cls)
-        training.settings, training._size = document.settings, document.settings.population
+        training.settings = document.settings
         training.generation, training.lesson, training.unsure = document.generation, document.lesson, document.unsure
         with sealed.within(str(path)):
             training.breeder = breeders.read(document.settings.kind, written)

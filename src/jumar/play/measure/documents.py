@@ -102,6 +102,12 @@ class Kind(Generic[Told]):
                          remedy="Name a file as it was written, or measure again.")  # fmt: skip
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """At most so many places of 0 to count − 1, evenly chosen, the last always and the first where there are two."""
+    last, gaps = count - 1, max(min(most, count) - 1, 1)
+    return sorted({last - round(i * last / gaps) for i in range(min(most, count))})
+
+
 def columns(rows: list[list[str]], left: int = 1) -> str:
     """Rows of words under each other, the first ``left`` of each row aligned left and the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -59,7 +59,7 @@ def games(entrants: Sequence[Entrant], fields: Field, seed: int, *, rounds: int 
     for entrant in entrants:
         if pool_size(entrant.params, entrant.name) != 1:
             raise PlayError("An entrant is a pool of one", where=entrant.name,
-                            remedy="Take one of the pool with breeders.one_of.")  # fmt: skip
+                            remedy="Give arrays with a leading axis of 1.")  # fmt: skip
     scored = np.full((len(names), len(names), len(fields.flag)), 0.5, np.float32)
     pools: dict[Any, list[int]] = {}
     for place, entrant in enumerate(entrants):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from jumar.play.maps import Field
-from jumar.play.measure.documents import Kind, columns
+from jumar.play.measure.documents import Kind, columns, evenly
 from jumar.play.measure.entrants import BOTS, Entrant, games
 from jumar.play.measure.ratings import Rating, Share, elo, mean
 from jumar.play.rules import ROUNDS
@@ -172,8 +172,7 @@ def table(league: League) -> str:
         generation = "–" if one.generation is None else str(one.generation)
         records = [_in_words(one.against[bot.name]) if bot.name in one.against else "" for bot in BOTS]
         rows.append([f"{i + 1:>3} {one.name[:18]}", generation, f"{one.rating.elo:.0f}", interval, beats, *records])
-    # The first and the last are always shown.
-    shown = sorted({round(i * (count - 1) / (min(COLUMNS, count) - 1)) for i in range(min(COLUMNS, count))})
+    shown = evenly(count, COLUMNS)
     grid = [["   points in %", *(f"{j + 1}" for j in shown)]]
     for i in shown:
         cells = (league.points[i][j] for j in shown)
