@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 DONE = 0
 LONG = 120  # generations
 SHOWN, KEPT = 12, 16  # generations on a page and in a league; champions in a file
-CHECKPOINT, CHAMPIONS = "training.json", "champions.json"
+CHECKPOINT = "training.json"
 Size = Literal["20x13", "14x9"]
 screen = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
 
 app = App(
     name="play",
@@ -49,6 +50,11 @@ def island() -> Iterator[None]:
     except PlayError as error:
         place = "" if error.where is None else f" ({error.where})"
         raise GameError(f"{error.what}{place}", example=error.example, remedy=error.remedy) from None
+
+
+def _compiling() -> None:
+    """Nothing is to be seen while the rules and the players become machine code."""
+    err.print("Compiling the game; that takes up to a minute or two, each time.", style="dim", markup=False)
 
 
 @app.command
@@ -82,14 +88,14 @@ def train(
     size
         Columns and rows of the maps.
     rounds
-        After which a game is decided by its score.
+        Rounds after which the score decides a game.
     seed
-        Of all chance.
+        Number from which all chance comes.
     blind
         Players do not see their mates; to measure what that is worth.
     """
     with island():
-        from jumar.play import files, limits
+        from jumar.play import files, limits, roster
         from jumar.play.breed import champions
         from jumar.play.breed.training import GENERATIONS, Settings, Training
         from jumar.play.measure.documents import evenly
@@ -104,18 +110,24 @@ def train(
                 raise GameError(
                     f"Another training lies in {out}",
                     example=_differing(training.settings, settings),
-                    remedy="Name another folder with --out, or give the flags that it began with.",
+                    remedy=f"Name another folder, or go on: {_command(training.settings, generations, out)}",
                 )
-            while training.generation < generations:
-                row = training.advance()
-                screen.print(_line(row), markup=False, soft_wrap=True)
-                training.save(path)
+            _compiling()
+            try:
+                while training.generation < generations:
+                    row = training.advance()
+                    screen.print(_line(row), markup=False, soft_wrap=True)
+                    training.save(path)
+            except KeyboardInterrupt:
+                err.print(f"Go on with: {_command(settings, generations, out)}", markup=False, soft_wrap=True)
+                raise
             chosen = training.chosen()
             # Those after the chosen one were found weaker, and the last of the file is the one to play against.
             path_to = training.archive[: training.archive.index(chosen) + 1]
             kept = [path_to[place] for place in evenly(len(path_to), KEPT)]
-            champions.save(kept, out / CHAMPIONS, _command(settings, generations))
-        screen.print(f"The strongest is of generation {chosen.generation}: {out / CHAMPIONS}", markup=False)
+            champions.save(kept, out / roster.FILE, _command(settings, generations, None))
+        screen.print(f"The one that did best on other maps is of generation {chosen.generation}: {out / roster.FILE}",
+                     markup=False, soft_wrap=True)  # fmt: skip
     return DONE
 
 
@@ -132,11 +144,12 @@ def _differing(was: Settings, now: Settings) -> str:
     return ", ".join(f"{name}: {one} there, {two} here" for name, one, two in pairs if one != two)
 
 
-def _command(settings: Settings, generations: int) -> str:
+def _command(settings: Settings, generations: int, out: Path | None) -> str:
     words = ["jumar", "play", "train", "--kind", settings.kind, "--generations", str(generations)]
     words += ["--population", str(settings.population), "--maps", str(settings.maps), "--seed", str(settings.seed)]
     width, height = settings.size
     words += ["--size", f"{width}x{height}", "--rounds", str(settings.rounds)]
+    words += [] if out is None else ["--out", str(out)]
     return shlex.join([*words, *(["--blind"] if settings.blind else [])])
 
 
@@ -162,7 +175,8 @@ def watch(
     game
         A replay to watch; without one, a game is played now.
     red
-        Who moves first: champion, greedy, random, or a file of champions, whose last one plays.
+        Who moves first: champion, greedy, random, or a file of champions or folder of a training, whose last one plays.
+        A replay has its own players, map and size.
     blue
         Who moves second.
     map
@@ -196,6 +210,7 @@ def watch(
         if not 0 <= delay <= 60:
             raise GameError("Boards follow each other after 0 to 60 seconds", example=delay, remedy="Say --delay 0.15.")
         if game is None:
+            _compiling()
             found = roster.played(roster.named(red), roster.named(blue), map, _cells(size))
         else:
             found = replay.load(game)
@@ -260,7 +275,7 @@ def league(
     Parameters
     ----------
     champions
-        A file of champions (default: those that come with the package).
+        A file of champions, or the folder of a training (default: those that come with the package).
     maps
         How many; each is played from both sides.
     first
@@ -269,11 +284,11 @@ def league(
     size
         Columns and rows of the maps.
     rounds
-        After which a game is decided by its score.
+        Rounds after which the score decides a game.
     generations
         How many of the champions take part, evenly chosen, the last one always.
     seed
-        Of all chance.
+        Number from which all chance comes.
     out
         Write the league as a document.
     behaviour
@@ -299,6 +314,7 @@ def league(
         places = evenly(len(kept), generations)
         entrants = roster.entrants([kept[place] for place in places])
         fields = draw(first, maps, _cells(size))
+        _compiling()
         found = leagues.measure(entrants, fields, seed, rounds=rounds)
         screen.out(leagues.table(found))
         if out is not None:
@@ -321,7 +337,8 @@ def serve(champions: Path | None = None, *, port: int = 8020, host: str = "127.0
     Parameters
     ----------
     champions
-        A file of champions whose last one to play against (default: those that come with the package).
+        A file of champions, or the folder of a training, whose last one to play against (default: those that come with
+        the package).
     port
         Where to listen; 0 takes a free one.
     host
@@ -339,5 +356,6 @@ def serve(champions: Path | None = None, *, port: int = 8020, host: str = "127.0
         names = ["champion", *(f"its ancestor of generation {one.generation}" for one in young)]
         names += [bot.name for bot in reversed(BOTS)]
         opponents = [Opponent(name, one.policy, one.params) for name, one in zip(names, known, strict=True)]
+        _compiling()
         server.serve(opponents, host=host, port=port, ready=lambda told: screen.print(told, markup=False))
     return DONE

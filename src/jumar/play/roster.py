@@ -23,6 +23,7 @@ from jumar.play.measure.entrants import BOTS, Entrant
 from jumar.play.replay import Replay
 
 CHAMPION = "champion"
+FILE = "champions.json"  # in the folder of a training
 
 
 def entrants(kept: Sequence[Champion]) -> list[Entrant]:
@@ -42,7 +43,9 @@ def kept(name: str | Path | None = None) -> list[Champion]:
     Raises:
         PlayError: there is no such file, or it is damaged.
     """
-    return list(champions.shipped()) if name is None else champions.load(name)
+    if name is None:
+        return list(champions.shipped())
+    return champions.load(Path(name) / FILE if Path(name).is_dir() else name)
 
 
 def named(name: str) -> Entrant:

@@ -14,6 +14,7 @@ from jumar.play.maps import PLAYERS
 from jumar.play.replay import Replay
 
 _PAINT = {"#": "32", **dict.fromkeys("ABCD>", "1;31"), **dict.fromkeys("abcd<", "1;34"), ".": "2", "[": "33", "]": "33"}
+LEGEND = "A to D red, a to d blue, * carries a flag, > < flags, # trees, [] jails"
 _UP, _CLEAR = "\x1b[{}A", "\x1b[0K"
 
 
@@ -43,7 +44,7 @@ def show(replay: Replay, write: Callable[[str], object], delay: float, *, screen
         delay: seconds between two boards.
         screen: whether boards may be drawn one over the other, in colours; else only the first and the last are.
     """
-    write(f"red: {replay.red}   blue: {replay.blue}\n")
+    write(f"red: {replay.red}   blue: {replay.blue}\n{LEGEND}\n")
     found = list(boards(replay))
     if not screen:
         write(f"{found[0]}\n\n{found[-1]}\n")
