@@ -41,7 +41,7 @@ def test_a_training_goes_on_where_it_was_ended(folder: Path, capsys: Capture) ->
     assert cli.main(["play", "train", "--out", str(folder), "--generations", "3", *TRAIN]) == 0
     told = capsys.readouterr().out
     assert re.findall(r"^ +(\d+)  ", told, re.MULTILINE) == ["2"], "only the third generation was played"
-    assert "The strongest is of generation" in told
+    assert "did best on other maps is of generation" in told
     after = champions.load(folder / "champions.json")
     assert after[0].generation == before[0].generation == 0
     with files.held(folder, "training"):

@@ -77,9 +77,8 @@ class Strategy:
                 warnings.simplefilter("ignore", UserWarning)  # it misses a library to plot with, which nobody asks for
                 import cma
         except ImportError as error:
-            raise PlayError(
-                "The evolution strategy needs the package cma", remedy="Run: pip install 'jumar[play]'."
-            ) from error
+            raise PlayError("The evolution strategy needs the package cma",
+                            remedy="Run: pip install 'jumar[play]', or choose another kind.") from error  # fmt: skip
         rng = np.random.default_rng(seed)
         options = {"popsize": population, "seed": np.nan, "randn": lambda *shape: rng.standard_normal(shape),
                    "CMA_diagonal": True, "verbose": -9, "maxiter": 10**9}  # fmt: skip
