@@ -100,7 +100,7 @@ def test_what_is_not_there(folder: Path, capsys: Capture, tmp_path: Path) -> Non
     broken = tmp_path / "broken.json"
     broken.write_bytes((folder / "champions.json").read_bytes()[:-40])
     assert "was cut" in failed(capsys, "watch", "--red", str(broken))
-    assert "one generation" in failed(capsys, "train", "--generations", "0", "--out", missing)
+    assert "(generations)" in failed(capsys, "train", "--generations", "0", "--out", missing)
     assert "population" in failed(capsys, "train", "--population", "1", "--out", missing)
     assert "A league has one champion" in failed(capsys, "league", str(folder / "champions.json"), "--generations", "0")
     assert "whole number" in failed(capsys, "league", str(folder / "champions.json"), "--maps", "0")
