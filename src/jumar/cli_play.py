@@ -269,6 +269,7 @@ def league(
     out: Path | None = None,
     behaviour: Path | None = None,
     against: str = "greedy",
+    led_by: Literal["champion", "greedy", "random"] = "greedy",
 ) -> int:
     """Measure champions and bots against each other on maps that are in no training; and what the last one does.
 
@@ -296,6 +297,8 @@ def league(
         blind for its mates, with greedy and with random; and write that as a document.
     against
         With --behaviour: whom it then plays; greedy, random, champion (itself), or a file of champions.
+    led_by
+        With --behaviour: who plays in its place until two are in jail, from where all who are compared go on.
     """
     with island():
         from jumar.play import roster
@@ -323,7 +326,7 @@ def league(
         if behaviour is not None:
             player, blinded = roster.blinded(kept[-1])
             opponent = roster.named(against)
-            done = behaviours.measure(player, opponent, fields, seed, blinded=blinded, rounds=rounds)
+            done = behaviours.measure(player, opponent, fields, seed, blinded=blinded, led_by=led_by, rounds=rounds)
             screen.out(f"\n{behaviours.table(done)}")
             done.save(behaviour)
             screen.print(f"Wrote {behaviour}", markup=False)

@@ -227,10 +227,16 @@ def test_everybody_is_measured(measured: Behaviour) -> None:
 def test_who_goes_to_the_jail_is_seen_to_go_there(measured: Behaviour) -> None:
     player, _, goes, random = measured.cornered
     assert measured.states >= 5
+    assert measured.led_by == "anybody"
     assert known(goes.bails).low > max(known(one.bails).mean for one in (player, random))
     assert known(goes.rescues).mean > known(player.rescues).mean
     for one in measured.cornered:
         assert sum(known(part).mean for part in (one.wins, one.draws, one.losses)) == pytest.approx(1)
+
+
+def test_who_leads_into_the_states_is_one_of_those_compared() -> None:
+    with pytest.raises(PlayError, match="Nobody of this name is compared"):
+        behaviour.measure(BOTS[0], BOTS[0], draw(21, 1, maps.SIZES[1]), 5, led_by="somebody")
 
 
 def test_leads_are_of_points(measured: Behaviour) -> None:
@@ -246,7 +252,7 @@ def test_a_document_gives_the_behaviour_again(measured: Behaviour, tmp_path: Pat
     measured.save(tmp_path / "behaviour.json")
     assert behaviour.load(tmp_path / "behaviour.json") == measured
     given = json.loads(measured.to_json())
-    assert (given["format"], given["version"]) == ("jumar.play.behaviour", 2)
+    assert (given["format"], given["version"]) == ("jumar.play.behaviour", 3)
     for change, told in (
         ({"version": 1}, "of version 1"),
         ({"hunting": []}, "damaged"),

@@ -18,7 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jumar.play import rules
+from jumar.play import limits, rules
+from jumar.play.errors import PlayError
 from jumar.play.maps import Field
 from jumar.play.match import Policy, Result, play_on
 from jumar.play.measure import hunts, two_jailed
@@ -59,11 +60,11 @@ class Hunting:
 
 @dataclass(frozen=True)
 class Cornered:
-    """What one of those compared does from the states in which the player first had two in jail.
+    """What one of those compared does from the states in which the player's side first had two in jail.
 
-    Shares are of these states, and None if there were none; see ``two_jailed.Answers``. The player came into them by
-    its own way of playing, and others might never have: so this says who does what and who does better there, and not
-    who is better with two in jail, nor in states of their own.
+    Shares are of these states, and None if there were none; see ``two_jailed.Answers``. Somebody came into them by a
+    way of playing, and others might never have: so this says who does what and who does better there, and not who is
+    better with two in jail, nor in states of their own.
 
     Attributes:
         name: who.
@@ -101,7 +102,8 @@ class Behaviour:
         rounds: after which a game is decided by its score.
         seed: of all chance.
         hunting: in whole games.
-        states: in how many of its games the player came to have two in jail.
+        led_by: who played in the player's chair until it had two in jail.
+        states: in how many of these games it came to that.
         cornered: from these states.
     """
 
@@ -112,6 +114,7 @@ class Behaviour:
     rounds: int
     seed: int
     hunting: tuple[Hunting, ...]
+    led_by: str
     states: int
     cornered: tuple[Cornered, ...]
 
@@ -138,8 +141,9 @@ def load(path: str | Path) -> Behaviour:
 
 
 def measure(
-    player: Entrant, opponent: Entrant, fields: Field, seed: int, *, blinded: Policy | None = None, rounds: int = ROUNDS
-) -> Behaviour:
+    player: Entrant, opponent: Entrant, fields: Field, seed: int, *, blinded: Policy | None = None,
+    led_by: str | None = None, rounds: int = ROUNDS,
+) -> Behaviour:  # fmt: skip
     """Let the player, and those it is compared with, play the opponent on all maps, both sides.
 
     Args:
@@ -148,10 +152,21 @@ def measure(
         fields: a stack of maps, of a seed below ``training.HELD_OUT`` and thus in no training.
         seed: of all chance.
         blinded: plays the player's parameters without what its senses tell of mates.
+        led_by: whose games lead to the states with two in jail, by name; the player's by default.
         rounds: after which a game is decided by its score.
+
+    Raises:
+        PlayError: nobody of this name is compared, or the numbers are out of their ranges.
     """
+    limits.within("seed", seed, 0, limits.SEED)
     unseen = [] if blinded is None else [Entrant(f"{player.name}, {UNSEEN}", player.generation, blinded, player.params)]
     compared = [player, *unseen, *reversed(BOTS)]
+    names = [one.name for one in compared]
+    led_by = led_by or player.name
+    if led_by not in names:
+        raise PlayError("Nobody of this name is compared", where="led_by", example=led_by,
+                        remedy=f"Say one of {', '.join(names)}.")  # fmt: skip
+    leads = names.index(led_by)
     fields = Field(*map(jnp.asarray, fields))
     hunted: list[list[Hunts]] = []
     answered: list[list[Answers]] = []
@@ -161,7 +176,7 @@ def measure(
         begun = table.begun()
         games = [table.play(begun, one, place) for place, one in enumerate(compared)]
         hunted.append([hunts.counted(fields, begun, game.actions[0, 0], chair) for game in games])
-        there, states = two_jailed.first_states(fields, begun, games[0].actions[0, 0], chair)
+        there, states = two_jailed.first_states(fields, begun, games[leads].actions[0, 0], chair)
         after = [table.play(states, one, len(compared) + place) for place, one in enumerate(compared)]
         answered.append([two_jailed.answered(fields, states, game, chair) for game in after])
         found.append(there)
@@ -169,7 +184,7 @@ def measure(
     return Behaviour(
         player.name, opponent.name, (width, height), len(fields.flag), rounds, seed,
         tuple(_hunting(one.name, *both) for one, *both in zip(compared, *hunted, strict=True)),
-        int(np.sum(found)), _cornered([one.name for one in compared], answered, np.array(found)),
+        led_by, int(np.sum(found)), _cornered(names, answered, np.array(found)),
     )  # fmt: skip
 
 
@@ -221,7 +236,7 @@ def _sound(behaviour: Behaviour) -> bool:
     return bool(names) and names[0] == behaviour.player and names == [one.name for one in behaviour.cornered]
 
 
-DOCUMENT = Kind(Behaviour, "behaviour", 2, _sound)
+DOCUMENT = Kind(Behaviour, "behaviour", 3, _sound)
 
 
 def table(behaviour: Behaviour) -> str:
@@ -239,7 +254,7 @@ def table(behaviour: Behaviour) -> str:
         "in reach: of the chances of a tag, made or not, those with three or more about\n"
         "surplus: pack rate less in reach; about 0 for who walks in a clump and tags by accident\n"
         "each interval is 95% sure by itself: of forty, two are off\n\n"
-        f"from the states in which the player first had two in jail, {two_jailed.AFTER} rounds, and the end;\n"
+        f"from states in which {behaviour.led_by} first had two in jail, {two_jailed.AFTER} rounds, and the end;\n"
         "its way of playing led to them, so they tell nothing of states of the others' own\n"
         f"{columns(rows)}"
     )
