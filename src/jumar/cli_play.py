@@ -345,7 +345,7 @@ def serve(champions: Path | None = None, *, port: int = 8020, host: str = "127.0
     port
         Where to listen; 0 takes a free one.
     host
-        Where to listen. Whoever reaches it can play.
+        Where to listen. Who reaches it can play, if the address that is asked for names this host.
     """
     with island():
         from jumar.play import roster

@@ -87,7 +87,7 @@ def surplus(hits: np.ndarray, trials: np.ndarray, usual: np.ndarray, chances: np
 
 
 def mean(hits: np.ndarray, trials: np.ndarray | None = None) -> Share:
-    """The same of one map or more, something having been tried on each.
+    """Hits over trials, with a 95% interval from how the maps differ; one map or more, something tried on each.
 
     See Agresti and Coull, "Approximate Is Better than 'Exact' for Interval Estimation of Binomial Proportions", The
     American Statistician 52(2), 1998: two successes and two failures are added, here as four maps of average size,

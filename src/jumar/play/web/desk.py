@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+from jumar.play import limits
 from jumar.play.errors import PlayError
 from jumar.play.render import SIDES
 from jumar.play.rules import ROUNDS
@@ -19,7 +20,6 @@ from jumar.play.web.commands import Game, Opponent, checked
 from jumar.play.web.watched import Watched
 
 KEPT = 64
-MOST_SEED = 2**31 - 1
 
 
 class RefusedError(PlayError):
@@ -48,7 +48,7 @@ class Desk:
     def offers(self) -> dict[str, Any]:
         """What a new game may be."""
         return {"opponents": list(self._opponents), "sizes": self._sizes, "sides": SIDES, "rounds": ROUNDS,
-                "most_seed": MOST_SEED}  # fmt: skip
+                "most_seed": limits.SEED}  # fmt: skip
 
     def begin(self, asked: Any) -> dict[str, Any]:
         """A new game: its token and its view.
@@ -64,7 +64,7 @@ class Desk:
         side = _one_of(wanted, "side", list(SIDES))
         size = _one_of(wanted, "size", [list(size) for size in self._sizes])
         rounds = _number(wanted, "rounds", 1, ROUNDS, ROUNDS)
-        seed = _number(wanted, "seed", 0, MOST_SEED, secrets.randbelow(MOST_SEED))
+        seed = _number(wanted, "seed", 0, limits.SEED, secrets.randbelow(limits.SEED))
         game = Game(self._opponents[opponent], side=side, seed=seed, size=(size[0], size[1]), rounds=rounds,
                     chance=secrets.randbits(31), secret=wanted.get("seed") is None)  # fmt: skip
         token = secrets.token_urlsafe(16)
