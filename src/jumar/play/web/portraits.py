@@ -79,7 +79,8 @@ def weights(champion: Champion) -> list[tuple[str, np.ndarray]]:
     found = []
     for player in range(PLAYERS):
         for place, step in enumerate(ACTIONS[1:], 1):
-            rows = steps[player, place, :sheets].reshape(len(egocentric.SHEETS) * egocentric.SIGHT, egocentric.SIGHT)
+            painted = steps[player, place, :sheets].reshape(len(egocentric.SHEETS), egocentric.SIGHT, egocentric.SIGHT)
+            rows = np.concatenate(list(painted), axis=1)  # one sheet beside the other
             found.append((f"player {NAMES[0][player]}, {step}: {', '.join(egocentric.SHEETS)}", rows))
     return found
 
