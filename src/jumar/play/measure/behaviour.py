@@ -11,7 +11,6 @@ of forty in a table two are off. Say before which one you look at, or ask for mo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,7 +22,7 @@ from jumar.play.errors import PlayError
 from jumar.play.maps import Field
 from jumar.play.match import Policy, Result, play_on
 from jumar.play.measure import hunts, two_jailed
-from jumar.play.measure.documents import Kind, columns
+from jumar.play.measure.documents import Kind, Measured, columns
 from jumar.play.measure.entrants import BOTS, Entrant
 from jumar.play.measure.hunts import Hunts
 from jumar.play.measure.ratings import Share, lead, share, surplus
@@ -91,7 +90,7 @@ class Cornered:
 
 
 @dataclass(frozen=True)
-class Behaviour:
+class Behaviour(Measured):
     """Measured behaviour; the first of every list is the player, the others are what it is compared with.
 
     Attributes:
@@ -117,27 +116,6 @@ class Behaviour:
     led_by: str
     states: int
     cornered: tuple[Cornered, ...]
-
-    def to_json(self) -> str:
-        """The document."""
-        return DOCUMENT.text(self)
-
-    def save(self, path: str | Path) -> None:
-        """Write the document.
-
-        Raises:
-            PlayError: it cannot be written; what was there before is still there.
-        """
-        DOCUMENT.save(self, path)
-
-
-def load(path: str | Path) -> Behaviour:
-    """Read a document.
-
-    Raises:
-        PlayError: if there is no such file, or it is no behaviour, of another version, or damaged.
-    """
-    return DOCUMENT.load(path)
 
 
 def measure(
@@ -236,7 +214,8 @@ def _sound(behaviour: Behaviour) -> bool:
     return bool(names) and names[0] == behaviour.player and names == [one.name for one in behaviour.cornered]
 
 
-DOCUMENT = Kind(Behaviour, "behaviour", 3, _sound)
+DOCUMENT = Behaviour.kind = Kind(Behaviour, "behaviour", 3, _sound)
+load = DOCUMENT.load
 
 
 def table(behaviour: Behaviour) -> str:

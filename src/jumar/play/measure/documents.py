@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -100,6 +100,28 @@ class Kind(Generic[Told]):
     def _damaged(self, where: str, example: object) -> PlayError:
         return PlayError(f"This {self.what} is damaged", where=where, example=example,
                          remedy="Name a file as it was written, or measure again.")  # fmt: skip
+
+
+class Measured:
+    """What is measured, and kept as a document: a base of frozen dataclasses whose ``kind`` is set once both are there.
+
+    Attributes:
+        kind: of the document.
+    """
+
+    kind: ClassVar[Kind[Any]]
+
+    def to_json(self) -> str:
+        """The document."""
+        return self.kind.text(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the document.
+
+        Raises:
+            PlayError: it cannot be written; what was there before is still there.
+        """
+        self.kind.save(self, path)
 
 
 def evenly(count: int, most: int) -> list[int]:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from jumar.play.maps import Field
-from jumar.play.measure.documents import Kind, columns, evenly
+from jumar.play.measure.documents import Kind, Measured, columns, evenly
 from jumar.play.measure.entrants import BOTS, Entrant, games
 from jumar.play.measure.ratings import Rating, Share, elo, mean
 from jumar.play.rules import ROUNDS
@@ -54,7 +53,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class League:
+class League(Measured):
     """Everybody against everybody.
 
     Attributes:
@@ -73,27 +72,6 @@ class League:
     seed: int
     standings: tuple[Standing, ...]
     points: tuple[tuple[float | None, ...], ...]
-
-    def to_json(self) -> str:
-        """The document."""
-        return DOCUMENT.text(self)
-
-    def save(self, path: str | Path) -> None:
-        """Write the document.
-
-        Raises:
-            PlayError: it cannot be written; what was there before is still there.
-        """
-        DOCUMENT.save(self, path)
-
-
-def load(path: str | Path) -> League:
-    """Read a document.
-
-    Raises:
-        PlayError: if there is no such file, or it is no league, of another version, or damaged.
-    """
-    return DOCUMENT.load(path)
 
 
 def measure(entrants: Sequence[Entrant], fields: Field, seed: int, *, rounds: int = ROUNDS) -> League:
@@ -158,7 +136,8 @@ def _sound(league: League) -> bool:
     )
 
 
-DOCUMENT = Kind(League, "league", 1, _sound)
+DOCUMENT = League.kind = Kind(League, "league", 1, _sound)
+load = DOCUMENT.load
 
 
 def table(league: League) -> str:
