@@ -42,7 +42,7 @@ def assembled(template: str, scripts: Sequence[str], data: Any, *, title: str, c
     """A page.
 
     Args:
-        template: the name of the HTML file, in which %words% stand for its parts.
+        template: the name of the HTML file, in which %words% stand for its parts, %head% for the one of all pages.
         scripts: names, in the order in which they run.
         data: what the scripts read, of JSON's kinds.
         title: of the document, any text.
@@ -60,7 +60,9 @@ def assembled(template: str, scripts: Sequence[str], data: Any, *, title: str, c
         "%data%": json.dumps(data, separators=(",", ":"), allow_nan=False).translate(_ESCAPES),
         "%script%": script,
     }
-    return re.sub("|".join(parts), lambda found: parts[found[0]], text_of(template))
+    # The head first, as it holds words itself; all others at once, so that none is looked for within another.
+    text = text_of(template).replace("%head%", text_of("head.html").rstrip())
+    return re.sub("|".join(parts), lambda found: parts[found[0]], text)
 
 
 def _sha(text: str) -> str:
